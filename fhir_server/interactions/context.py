@@ -1,0 +1,120 @@
+"""What every interaction is given, and how the domain joins a write without being imported.
+
+``app.py`` builds one ``Server``; interactions are plain functions
+``async def create(server, caller, resource, …) -> Outcome``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from typing import Any
+
+from fhir_server.definitions import Definitions
+from fhir_server.errors import Issue
+from fhir_server.model.resource import Json, Resource
+from fhir_server.search.index import IndexValues
+from fhir_server.search.registry import Registry
+from fhir_server.security.caller import Caller
+from fhir_server.store import Record, Store, Transaction
+
+
+@dataclass(slots=True)
+class Change:
+    """One write on its way into the store, as a rule sees it.
+
+    ``before`` and ``after`` are parsed resources (None: created / deleted). A rule returns issues;
+    an error issue undoes the whole write. ``operation`` names the $operation behind the write.
+    """
+
+    server: Server
+    caller: Caller
+    transaction: Transaction
+    before: Json | None
+    after: Json | None
+    operation: str | None = None
+    parameters: Json | None = None
+    companions: list[Resource] = field(default_factory=list)
+    replacement: Resource | None = None
+
+    def also(self, resource: Resource) -> None:
+        """Write ``resource`` (created when it has no id, else put) in the same transaction, through its own rules."""
+        self.companions.append(resource)
+
+    def replace(self, resource: Resource) -> None:
+        """Keep ``resource`` instead of ``after``: for elements only the server may set."""
+        self.replacement = resource
+        self.after = resource.data
+
+
+Rule = Callable[[Change], Awaitable[Sequence[Issue]]]
+Adopt = Callable[[Transaction, Json, Caller], Awaitable[str | None]]
+Validate = Callable[[Json], list[Issue]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer of an interaction, before a door gives it a form.
+
+    ``record`` is the version read or written (None: deleted or none); ``resource`` a resource made for
+    the answer (Bundle, OperationOutcome, Parameters) as bytes; ``status`` the HTTP status.
+    """
+
+    status: int
+    record: Record | None = None
+    resource: bytes | None = None
+    issues: tuple[Issue, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One call of a $operation: where it was called, with what, under which preconditions."""
+
+    type: str | None
+    id: str | None
+    parameters: Json | None
+    if_match: int | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A $operation: found by walking the ``operations`` folders, each file one ``OPERATION``.
+
+    ``level`` is instance, type or system; ``definition`` its OperationDefinition, which the
+    CapabilityStatement and Swagger are made from.
+    """
+
+    code: str
+    types: tuple[str, ...]
+    level: str
+    affects_state: bool
+    run: Callable[[Server, Caller, Invocation], Awaitable[Outcome]]
+    definition: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """All that interactions need. ``now`` and ``new_id`` are inputs, so a test can fix them.
+
+    ``rules``: type → checks run inside the transaction of a write. ``adopt``: type → a function that
+    names the existing resource a conditional write that matched nothing really means (an arriving
+    Encounter is the planned one). ``extract``: resource → index rows.
+    """
+
+    store: Store
+    definitions: Definitions
+    parameters: Registry
+    validate: Validate
+    extract: Callable[[Json], IndexValues]
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    timezone: tzinfo
+    rules: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
+    adopt: Mapping[str, Adopt] = field(default_factory=dict)
+    operations: Mapping[str, tuple[Operation, ...]] = field(default_factory=dict)
+    lenient: bool = False
+    reference_check: bool = False
+    extras: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,109 @@
+"""The port: all that the server asks of a database.
+
+``tests/contract/test_store.py`` states every promise; an engine is done when it passes.
+``type`` is opaque to a store: besides FHIR's types the server keeps its own records
+(``_Message``, ``_Client``) in it, which no door serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from fhir_server.search.index import IndexValues
+from fhir_server.search.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One version of one resource.
+
+    ``version`` counts from 1 without gaps; ``updated`` is in microseconds since 1970 UTC;
+    ``method`` is POST, PUT, PATCH or DELETE; ``content`` is the JSON as served, b"" when deleted.
+    ``sequence`` is the store's own order of all writes (0 until stored).
+    """
+
+    type: str
+    id: str
+    version: int
+    updated: int
+    method: str
+    content: bytes
+    sequence: int = 0
+
+    @property
+    def deleted(self) -> bool:
+        """True for the version that a delete made."""
+        return self.method == "DELETE"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of records, the cursor of the next page (None on the last) and the total (None when not asked for)."""
+
+    records: tuple[Record, ...]
+    next: str | None = None
+    total: int | None = None
+
+
+class Reading(Protocol):
+    """What can be read, inside a transaction (with its own writes) or outside (committed only)."""
+
+    async def read(self, type: str, id: str) -> Record | None:
+        """The current version, a deleted one included; None when the id was never used."""
+
+    async def read_many(self, keys: Sequence[tuple[str, str]]) -> list[Record]:
+        """The current, not deleted versions of ``(type, id)`` pairs, in that order, unknown ones left out."""
+
+    async def read_version(self, type: str, id: str, version: int) -> Record | None:
+        """One version, current or past."""
+
+    async def search(self, query: Query) -> Page:
+        """The matching, not deleted resources in the query's order (default: newest primary date first, then id order of creation)."""
+
+    async def count(self, query: Query) -> int:
+        """How many resources match, pages and counts aside."""
+
+
+class Transaction(Reading, Protocol):
+    """All or nothing. Leaving the block with an exception undoes everything done in it."""
+
+    async def put(self, record: Record, values: IndexValues) -> None:
+        """Keep a new version. Raises Conflict unless ``record.version`` is the current one plus one."""
+
+    async def delete(self, record: Record) -> None:
+        """Keep a deletion as a version of its own. Raises Conflict as ``put`` does."""
+
+
+class Store(Reading, Protocol):
+    """A database of records."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction. When the block has been left without an exception, everything is durable
+        (as ``FHIR_DURABILITY`` says) and visible to every later read. Transactions are serialisable:
+        what one has read cannot be changed by another before it ends."""
+
+    async def history(
+        self,
+        type: str | None = None,
+        id: str | None = None,
+        *,
+        count: int = 20,
+        since: int | None = None,
+        at: int | None = None,
+        cursor: str | None = None,
+        total: bool = True,
+    ) -> Page:
+        """Versions, newest first, of one resource, of one type or of all FHIR types (a type that begins with ``_`` only when named).
+        ``since``: updated at or after; ``at``: the versions current at that moment."""
+
+    async def changes(self, after: int, limit: int = 1000) -> list[Record]:
+        """Writes in the order they were made, with a ``sequence`` greater than ``after``."""
+
+    async def check(self) -> None:
+        """Raise StoreUnavailable unless reads and writes can be served now."""
+
+    async def close(self) -> None:
+        """Finish what is under way and let go of the database."""
