@@ -26,6 +26,8 @@ class Change:
 
     ``before`` and ``after`` are parsed resources (None: created / deleted). A rule returns issues;
     an error issue undoes the whole write. ``operation`` names the $operation behind the write.
+    ``if_match`` is the version the caller says the resource has (already compared with ``before``),
+    ``cause`` the change that this one accompanies (None: the caller's own write).
     """
 
     server: Server
@@ -37,6 +39,8 @@ class Change:
     parameters: Json | None = None
     companions: list[Resource] = field(default_factory=list)
     replacement: Resource | None = None
+    if_match: int | None = None
+    cause: Change | None = None
 
     def also(self, resource: Resource) -> None:
         """Write ``resource`` (created when it has no id, else put) in the same transaction, through its own rules."""
@@ -49,7 +53,8 @@ class Change:
 
 
 Rule = Callable[[Change], Awaitable[Sequence[Issue]]]
-Adopt = Callable[[Transaction, Json, Caller], Awaitable[str | None]]
+Adopt = Callable[["Server", Transaction, Json, Caller], Awaitable[str | None]]
+Stale = Callable[["Server", Caller, Record], Awaitable[Sequence[Issue]]]
 Validate = Callable[[Json], list[Issue]]
 
 
@@ -101,7 +106,8 @@ class Server:
 
     ``rules``: type → checks run inside the transaction of a write. ``adopt``: type → a function that
     names the existing resource a conditional write that matched nothing really means (an arriving
-    Encounter is the planned one). ``extract``: resource → index rows.
+    Encounter is the planned one). ``stale``: type → what else to tell a caller whose ``If-Match`` names
+    another version than the one that is current. ``extract``: resource → index rows.
     """
 
     store: Store
@@ -114,6 +120,7 @@ class Server:
     timezone: tzinfo
     rules: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
     adopt: Mapping[str, Adopt] = field(default_factory=dict)
+    stale: Mapping[str, Stale] = field(default_factory=dict)
     operations: Mapping[str, tuple[Operation, ...]] = field(default_factory=dict)
     lenient: bool = False
     reference_check: bool = False
