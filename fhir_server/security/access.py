@@ -1,0 +1,51 @@
+"""Who may do what: default deny, decided in the corridor, so that no door can forget it.
+
+What a client may do is a table, not code. In this issue every authenticated client works with all
+of FHIR's types of its community, administrative and conformance types included: nothing that a
+client can write changes how the server checks, searches or lets anybody in (profiles and search
+parameters come from ``profiles/``, clients and keys from internal records). Tenancy and scopes
+narrow ``GRANTED``. Internal types (``_Client``, ``_Key``, ``_Message``) belong to the server alone.
+Source: FHIR R4 security.html; RFC 6750.
+"""
+
+from __future__ import annotations
+
+from fhir_server.errors import Forbidden, Unauthenticated
+from fhir_server.search.query import Query
+from fhir_server.security.caller import Caller
+
+READS = frozenset({"read", "vread", "history", "search"})
+WRITES = frozenset({"create", "update", "patch", "delete"})
+
+OPEN = frozenset({"capabilities"})
+"""Interactions that need no token."""
+
+GRANTED = READS | WRITES | OPEN | {"batch", "transaction", "operation"}
+"""What every authenticated client may do; an interaction that is not listed is refused."""
+
+
+def check_access(caller: Caller | None, interaction: str, type: str | None = None) -> None:
+    """Refuse what ``caller`` may not do: ``interaction`` on ``type`` (None: the whole system).
+
+    Raises Unauthenticated without a caller, Forbidden when the table does not grant it.
+    """
+    if caller is None:
+        if interaction in OPEN:
+            return
+        raise Unauthenticated("this needs an access token", headers={"WWW-Authenticate": "Bearer"})
+    if caller.system:
+        return
+    if interaction not in GRANTED:
+        raise Forbidden(f"a client may not {interaction}")
+    _refuse_internal(caller, type)
+
+
+def narrow(query: Query, caller: Caller) -> Query:
+    """``query`` restricted to what ``caller`` may see. Raises Forbidden for an internal type."""
+    _refuse_internal(caller, query.type)
+    return query
+
+
+def _refuse_internal(caller: Caller, type: str | None) -> None:
+    if type is not None and type.startswith("_") and not caller.system:
+        raise Forbidden("this type of record belongs to the server")
