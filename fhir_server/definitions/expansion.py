@@ -1,0 +1,186 @@
+"""Which codes a value set has, computed from code systems: enumeration, whole systems, is-a filters.
+
+Works on the JSON of CodeSystem and ValueSet; shared by the build script and the running server.
+Source: FHIR R4 valueset.html#compositions, codesystem.html#filters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+Json = Mapping[str, Any]
+Find = Callable[[str], Json | None]
+
+CHILD_PROPERTIES = frozenset({"child"})
+PARENT_PROPERTIES = frozenset({"parent", "subsumedBy"})
+
+
+class Concept(NamedTuple):
+    """A code of a system; ``display`` is "" when it has none, ``abstract`` true when it may not be chosen."""
+
+    system: str
+    code: str
+    display: str
+    abstract: bool = False
+
+
+class OpenValueSetError(LookupError):
+    """The codes cannot be listed from what is here; the text says why."""
+
+
+class Hierarchy:
+    """The concepts of one code system and who is below whom.
+
+    Polyhierarchies count: besides nesting, the properties child, parent and subsumedBy.
+    """
+
+    def __init__(self, system: Json) -> None:
+        self.concepts: dict[str, Json] = {}
+        self.children: dict[str, list[str]] = {}
+        self._read(system.get("concept", ()), None)
+
+    def _read(self, concepts: Iterable[Json], parent: str | None) -> None:
+        for concept in concepts:
+            code = concept["code"]
+            self.concepts[code] = concept
+            if parent is not None:
+                self.children.setdefault(parent, []).append(code)
+            self._read_properties(concept, code)
+            self._read(concept.get("concept", ()), code)
+
+    def _read_properties(self, concept: Json, code: str) -> None:
+        for item in concept.get("property", ()):
+            other = item.get("valueCode")
+            if other and item["code"] in CHILD_PROPERTIES:
+                self.children.setdefault(code, []).append(other)
+            elif other and item["code"] in PARENT_PROPERTIES:
+                self.children.setdefault(other, []).append(code)
+
+    def descendants(self, code: str) -> set[str]:
+        """All codes below ``code``, without itself."""
+        found: set[str] = set()
+        waiting = list(self.children.get(code, ()))
+        while waiting:
+            below = waiting.pop()
+            if below not in found:
+                found.add(below)
+                waiting.extend(self.children.get(below, ()))
+        return found & self.concepts.keys()
+
+
+def is_abstract(concept: Json) -> bool:
+    """True for a concept whose property says that it is only a heading."""
+    return any(
+        item.get("code") in {"notSelectable", "abstract"} and item.get("valueBoolean") is True
+        for item in concept.get("property", ())
+    )
+
+
+def _is_a(tree: Hierarchy, value: str) -> set[str]:
+    return tree.descendants(value) | ({value} & tree.concepts.keys())
+
+
+FILTERS: Mapping[str, Callable[[Hierarchy, str], set[str]]] = {
+    "is-a": _is_a,
+    "descendent-of": lambda tree, value: tree.descendants(value),
+    "is-not-a": lambda tree, value: tree.concepts.keys() - _is_a(tree, value),
+}
+
+
+def _by_property(tree: Hierarchy, name: str, value: str) -> set[str]:
+    return {
+        code
+        for code, concept in tree.concepts.items()
+        for item in concept.get("property", ())
+        if item["code"] == name and _text(item) == value
+    }
+
+
+def _text(item: Json) -> str | None:
+    for name, value in item.items():
+        if name.startswith("value"):
+            return str(value).lower() if isinstance(value, bool) else str(value)
+    return None
+
+
+def _filtered(tree: Hierarchy, rule: Json) -> set[str]:
+    name, op, value = rule["property"], rule["op"], rule["value"]
+    if name == "concept" and op in FILTERS:
+        return FILTERS[op](tree, value)
+    if name == "code" and op == "regex":
+        return {code for code in tree.concepts if re.fullmatch(value, code)}
+    if op == "=":
+        return _by_property(tree, name, value)
+    raise OpenValueSetError(f"the filter {name} {op} is not supported")
+
+
+def expand(value_set: Json, system: Find, other: Find) -> tuple[Concept, ...]:
+    """The codes of ``value_set`` in the order of its definition.
+
+    ``system`` and ``other`` find CodeSystems and ValueSets by URL (None: not here). Raises
+    OpenValueSetError when a part cannot be listed: the system is not here or not complete.
+    """
+    return tuple(_expand(value_set, system, other, frozenset()).values())
+
+
+def _expand(
+    value_set: Json, system: Find, other: Find, seen: frozenset[str]
+) -> dict[tuple[str, str], Concept]:
+    url = value_set.get("url", "")
+    if url in seen:
+        raise OpenValueSetError(f"{url} includes itself")
+    compose = value_set.get("compose") or {}
+    if not compose.get("include"):
+        raise OpenValueSetError(f"{url} has no definition of its content")
+    found: dict[tuple[str, str], Concept] = {}
+    for part in compose["include"]:
+        found.update(
+            (key, item) for key, item in _part(part, system, other, seen | {url}).items() if key not in found
+        )
+    for part in compose.get("exclude", ()):
+        for key in _part(part, system, other, seen | {url}):
+            found.pop(key, None)
+    return found
+
+
+def _part(part: Json, system: Find, other: Find, seen: frozenset[str]) -> dict[tuple[str, str], Concept]:
+    """One include or exclude: what is in its system part and in every value set it names."""
+    sides = [_from_system(part, system)] if "system" in part else []
+    for reference in part.get("valueSet", ()):
+        referred = other(reference.partition("|")[0])
+        if referred is None:
+            raise OpenValueSetError(f"{reference} is not here")
+        sides.append(_expand(referred, system, other, seen))
+    if not sides:
+        return {}
+    first, *rest = sides
+    return {key: item for key, item in first.items() if all(key in side for side in rest)}
+
+
+def _from_system(part: Json, find: Find) -> dict[tuple[str, str], Concept]:
+    url = part["system"]
+    system = find(url)
+    if "concept" in part:
+        return {(url, item.code): item for item in _enumerated(url, part["concept"], system)}
+    if system is None or system.get("content") != "complete":
+        raise OpenValueSetError(f"the code system {url} is not here in full")
+    tree = Hierarchy(system)
+    codes: Iterable[str] = tree.concepts
+    for rule in part.get("filter", ()):
+        chosen = _filtered(tree, rule)
+        codes = [code for code in codes if code in chosen]
+    return {(url, code): _concept(url, tree.concepts[code]) for code in codes}
+
+
+def _concept(url: str, concept: Json) -> Concept:
+    return Concept(url, concept["code"], concept.get("display", ""), is_abstract(concept))
+
+
+def _enumerated(url: str, concepts: Iterable[Json], system: Json | None) -> Iterator[Concept]:
+    known = Hierarchy(system).concepts if system else {}
+    for item in concepts:
+        concept = known.get(item["code"], item)
+        display = item.get("display") or concept.get("display", "")
+        yield Concept(url, item["code"], display, is_abstract(concept))
