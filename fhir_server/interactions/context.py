@@ -43,7 +43,7 @@ class Change:
     cause: Change | None = None
 
     def also(self, resource: Resource) -> None:
-        """Write ``resource`` (created when it has no id, else put) in the same transaction, through its own rules."""
+        """Write ``resource`` (created when it has no id, else put) in the same transaction, by its own rules."""
         self.companions.append(resource)
 
     def replace(self, resource: Resource) -> None:

@@ -1,0 +1,98 @@
+"""history: the versions of one resource, of one type or of all, newest first.
+
+Source: FHIR R4 http.html#history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fhir_server.errors import InvalidSearch, Issue, NotFound
+from fhir_server.interactions.bundles import CURSOR, Pairs, bundle, history_entry, page_links
+from fhir_server.interactions.context import Outcome, Server
+from fhir_server.interactions.write import require_type
+from fhir_server.model.dates import parse_interval
+from fhir_server.security.access import check_access
+from fhir_server.security.caller import Caller
+
+MOST = 1000
+"""The longest page."""
+
+
+async def history(
+    server: Server,
+    caller: Caller,
+    type: str | None = None,
+    id: str | None = None,
+    *,
+    pairs: Pairs = (),
+    base: str = "",
+) -> Outcome:
+    """A history Bundle; ``pairs`` are the URL's ``_count``, ``_since``, ``_at`` and the page's cursor.
+
+    Raises NotFound for an id that was never used, InvalidSearch with every bad parameter.
+    """
+    if type is not None:
+        require_type(server, type)
+    check_access(caller, "history", type)
+    wanted = _parse(server, pairs)
+    page = await server.store.history(type, id, **wanted)
+    if id is not None and not page.records:
+        await _require_used(server, str(type), id)
+    cursor = (CURSOR, page.next) if page.next else None
+    path = "/".join(part for part in (type, id, "_history") if part)
+    links = page_links(base, path, pairs, cursor)
+    entries = (history_entry(base, record) for record in page.records)
+    return Outcome(200, resource=bundle("history", entries, links=links, total=page.total))
+
+
+async def _require_used(server: Server, type: str, id: str) -> None:
+    if await server.store.read(type, id) is None:
+        raise NotFound(f"there is no {type}/{id}")
+
+
+def _parse(server: Server, pairs: Pairs) -> dict[str, Any]:
+    """The store's arguments. Raises InvalidSearch with every parameter that cannot be used."""
+    wanted: dict[str, Any] = {}
+    issues: list[Issue] = []
+    for name, text in pairs:
+        try:
+            field, parse = PARAMETERS[name]
+            wanted[field] = parse(server, text)
+        except KeyError:
+            known = ", ".join(PARAMETERS)
+            issues.append(Issue("error", "not-supported", f"a history has only {known}", f"http.{name}"))
+        except ValueError as error:
+            issues.append(Issue("error", "value", str(error), f"http.{name}"))
+    if issues:
+        raise InvalidSearch(issues=issues)
+    return wanted
+
+
+def _count(server: Server, text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError("_count is a whole number")
+    return min(int(text), MOST)
+
+
+def _since(server: Server, text: str) -> int:
+    return parse_interval(text, server.timezone)[0]
+
+
+def _at(server: Server, text: str) -> int:
+    """The last moment of the time that was given: ``_at=2026-03`` shows what stood at the end of March."""
+    return parse_interval(text, server.timezone)[1] - 1
+
+
+def _cursor(server: Server, text: str) -> str:
+    return text
+
+
+PARAMETERS: Mapping[str, tuple[str, Callable[[Server, str], Any]]] = {
+    "_count": ("count", _count),
+    "_since": ("since", _since),
+    "_at": ("at", _at),
+    CURSOR: ("cursor", _cursor),
+}
+"""URL parameter → argument of ``Store.history`` and how its text is read."""

@@ -1,0 +1,47 @@
+"""read: ``GET [base]/[type]/[id]``, the current version.
+
+Source: FHIR R4 http.html#read, http.html#cread.
+"""
+
+from __future__ import annotations
+
+from fhir_server.errors import Gone, NotFound
+from fhir_server.interactions.conditional import etag, is_match
+from fhir_server.interactions.context import Outcome, Server
+from fhir_server.interactions.write import require_type
+from fhir_server.security.access import check_access
+from fhir_server.security.caller import Caller
+from fhir_server.store import Reading, Record
+
+
+async def read(
+    server: Server,
+    caller: Caller,
+    type: str,
+    id: str,
+    *,
+    if_none_match: str | None = None,
+    reading: Reading | None = None,
+) -> Outcome:
+    """The current version: 200, or 304 when it is the one that ``if_none_match`` names.
+
+    ``reading`` is an open transaction to read in, None for what is committed. Raises NotFound, and
+    Gone with the deletion's ETag.
+    """
+    require_type(server, type)
+    check_access(caller, "read", type)
+    record = require_here(await (reading or server.store).read(type, id), type, id)
+    if if_none_match is not None and is_match("If-None-Match", if_none_match, record):
+        return Outcome(304, record)
+    return Outcome(200, record)
+
+
+def require_here(record: Record | None, type: str, id: str) -> Record:
+    """``record``, unless there is none (NotFound) or it says that the resource was deleted (Gone)."""
+    if record is None:
+        raise NotFound(f"there is no {type}/{id}")
+    if record.deleted:
+        raise Gone(
+            f"{type}/{id} was deleted in version {record.version}", headers={"ETag": etag(record.version)}
+        )
+    return record

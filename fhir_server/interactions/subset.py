@@ -1,0 +1,93 @@
+"""``_summary`` and ``_elements``: parts of a resource, cut out of its exact bytes.
+
+A part carries the tag SUBSETTED, so that nobody writes it back as if it were the whole.
+Source: FHIR R4 search.html#summary, search.html#elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+
+import msgspec
+
+from fhir_server.definitions import Definitions
+from fhir_server.definitions.types import Element
+from fhir_server.store import Record
+
+Raw = msgspec.Raw
+Members = dict[str, msgspec.Raw]
+Keep = Callable[[Element], bool]
+
+ALWAYS = frozenset({"resourceType", "id", "meta"})
+SUBSETTED = Raw(
+    b'{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED",'
+    b'"display":"subsetted"}'
+)
+_object = msgspec.json.Decoder(Members)
+_array = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def subset(
+    definitions: Definitions, record: Record, summary: str | None, elements: Collection[str]
+) -> Record:
+    """``record`` with what ``summary`` (true, text or data) or else ``elements`` (root elements) ask for.
+
+    Mandatory elements stay; a ``summary`` of another kind and no elements give the record as it is.
+    """
+    keep = SUMMARIES.get(summary or "") or (_one_of(elements) if elements else None)
+    if keep is None:
+        return record
+    members = _object.decode(record.content)
+    kept = _select(definitions, record.type, members, keep, deep=summary == "true")
+    kept["meta"] = _tagged(members.get("meta"))
+    order = {name: kept[name] for name in ("resourceType", "id", "meta") if name in kept}
+    return replace(record, content=msgspec.json.encode(order | kept))
+
+
+def _in_summary(element: Element) -> bool:
+    return element.is_summary or element.min > 0
+
+
+def _in_text(element: Element) -> bool:
+    return element.name == "text" or element.min > 0
+
+
+def _in_data(element: Element) -> bool:
+    return element.name != "text"
+
+
+def _one_of(elements: Collection[str]) -> Keep:
+    return lambda element: element.min > 0 or element.name.removesuffix("[x]") in elements
+
+
+SUMMARIES: Mapping[str, Keep] = {"true": _in_summary, "text": _in_text, "data": _in_data}
+"""Value of ``_summary`` → which elements stay."""
+
+
+def _select(definitions: Definitions, path: str, members: Members, keep: Keep, *, deep: bool) -> Members:
+    """Those of ``members`` (of an object at ``path``) that ``keep`` wants; ``deep``: the same inside them."""
+    known = definitions.members(path)
+    kept: Members = {}
+    for name, raw in members.items():
+        member = known.get(name.removeprefix("_"))
+        if name in ALWAYS:
+            kept[name] = raw
+        elif member is not None and keep(member.element):
+            inside = deep and member.path and member.type != "Resource" and not name.startswith("_")
+            kept[name] = _reduced(definitions, member.path, raw, keep) if inside else raw
+    return kept
+
+
+def _reduced(definitions: Definitions, path: str, raw: Raw, keep: Keep) -> Raw:
+    if bytes(raw)[:1] == b"[":
+        items = [_reduced(definitions, path, item, keep) for item in _array.decode(raw)]
+        return Raw(msgspec.json.encode(items))
+    kept = _select(definitions, path, _object.decode(raw), keep, deep=True)
+    return Raw(msgspec.json.encode(kept)) if kept else raw
+
+
+def _tagged(meta: Raw | None) -> Raw:
+    members = _object.decode(meta) if meta is not None else {}
+    tags = _array.decode(members["tag"]) if "tag" in members else []
+    return Raw(msgspec.json.encode({**members, "tag": Raw(msgspec.json.encode([*tags, SUBSETTED]))}))
