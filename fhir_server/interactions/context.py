@@ -27,7 +27,8 @@ class Change:
     ``before`` and ``after`` are parsed resources (None: created / deleted). A rule returns issues;
     an error issue undoes the whole write. ``operation`` names the $operation behind the write.
     ``if_match`` is the version the caller says the resource has (already compared with ``before``),
-    ``cause`` the change that this one accompanies (None: the caller's own write).
+    ``cause`` the change that this one accompanies (None: the caller's own write). ``raw`` is ``after``
+    as bytes, from which a rule that replaces or copies it keeps every number's text.
     """
 
     server: Server
@@ -41,6 +42,7 @@ class Change:
     replacement: Resource | None = None
     if_match: int | None = None
     cause: Change | None = None
+    raw: bytes = b""
 
     def also(self, resource: Resource) -> None:
         """Write ``resource`` (created when it has no id, else put) in the same transaction, by its own rules."""

@@ -109,7 +109,7 @@ class Corridor:
         version = before.version + 1 if before else 1
         updated = max(self.updated, before.updated) if before else self.updated
         kept = resource.stamped(id, version, updated)
-        change = self._change(before, kept.data, if_match, cause)
+        change = self._change(before, kept, if_match, cause)
         await self._run_rules(resource.type, change)
         if change.replacement is not None:
             require_valid(self.server.validate(change.replacement.data))
@@ -132,16 +132,17 @@ class Corridor:
         return record
 
     def _change(
-        self, before: Record | None, after: Json | None, if_match: int | None, cause: Change | None
+        self, before: Record | None, after: Resource | None, if_match: int | None, cause: Change | None
     ) -> Change:
-        rules = self.server.rules.get((after or {}).get("resourceType") or (before.type if before else ""))
+        rules = self.server.rules.get(after.type if after else (before.type if before else ""))
         old = orjson.loads(before.content) if rules and before and not before.deleted else None
         return Change(
             server=self.server,
             caller=self.caller,
             transaction=self.transaction,
             before=old,
-            after=after,
+            after=after.data if after else None,
+            raw=after.raw if after else b"",
             operation=self.operation,
             parameters=self.parameters,
             if_match=if_match,
