@@ -1,1 +1,1 @@
-
+"""Referral between hospitals: one guard table behind plain Task updates and $operations."""

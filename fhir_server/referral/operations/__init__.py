@@ -1,1 +1,1 @@
-
+"""The $operations of a referral Task."""
