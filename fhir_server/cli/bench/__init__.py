@@ -1,0 +1,45 @@
+"""``fhir-server bench``: the server's figures as ratios to a bare ASGI reply of the same machine and run.
+
+It starts its own server on a temporary store, one worker, auth and validation on, and prints each
+row's rate, p50, p99 and ratio. Every row checks its answers, so a fast error is never a fast answer.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from fhir_server.cli.bench.report import Figures, print_figures
+from fhir_server.cli.bench.run import run_bench
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("bench")(bench)
+
+
+def bench(
+    json: Annotated[Path | None, typer.Option(help="write the figures to this file too")] = None,
+    seconds: Annotated[float, typer.Option(help="how long each row runs")] = 4.0,
+    patients: Annotated[
+        int, typer.Option(help="patients of the built-in data set, nine observations each")
+    ] = 1000,
+    only: Annotated[list[str] | None, typer.Option(help="only these rows")] = None,
+    packs: Annotated[
+        Path | None, typer.Option(help="folder with synthea-medium-150.tar.xz for the import row")
+    ] = None,
+) -> None:
+    """Measure this server on this machine."""
+    with tempfile.TemporaryDirectory(prefix="fhir-bench-") as folder:
+        figures = run_bench(Path(folder), seconds, patients, tuple(only or ()), packs)
+    print_figures(figures)
+    if json:
+        json.write_bytes(orjson.dumps(figures.as_json(), option=orjson.OPT_INDENT_2) + b"\n")
+    raise typer.Exit(1 if any(row.errors for row in figures.rows) else 0)
+
+
+__all__ = ["Figures", "register"]

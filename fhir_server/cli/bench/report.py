@@ -1,0 +1,62 @@
+"""The figures of one run, as a table and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: requests (for import: resources) per second, its ratio to the yardstick, milliseconds, wrong answers."""
+
+    name: str
+    rps: float
+    ratio: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+
+
+@dataclass(slots=True)
+class Figures:
+    """All figures of one run."""
+
+    yardstick_rps: float = 0.0
+    store: str = "sqlite"
+    workers: int = 1
+    generator: str = "wrk"
+    cold_start_s: float = 0.0
+    memory_start_mb: float = 0.0
+    memory_end_mb: float = 0.0
+    rows: list[Row] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures as plain data."""
+        return asdict(self)
+
+
+def print_figures(figures: Figures) -> None:
+    """Print the table."""
+    table = Table("row", "per second", "ratio", "p50 ms", "p99 ms", "wrong answers", box=None, pad_edge=False)
+    table.add_row("bare ASGI reply (yardstick)", f"{figures.yardstick_rps:,.0f}", "1.000", "", "", "")
+    for row in figures.rows:
+        table.add_row(
+            row.name,
+            f"{row.rps:,.0f}",
+            f"{row.ratio:.3f}",
+            f"{row.p50_ms:.2f}",
+            f"{row.p99_ms:.2f}",
+            str(row.errors),
+        )
+    console = Console(soft_wrap=True)
+    console.print(table)
+    console.print(
+        f"cold start {figures.cold_start_s:.2f} s · memory after start {figures.memory_start_mb:.0f} MB, "
+        f"after the run {figures.memory_end_mb:.0f} MB · store {figures.store}, {figures.workers} worker"
+    )
+    if figures.generator != "wrk":
+        console.print("wrk is not installed: the built-in load generator is the limit of these figures")

@@ -1,0 +1,130 @@
+"""``fhir-server serve``: runs the server; on an empty default store it loads the demo county first."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from fhir_server.interactions.context import Server
+from fhir_server.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("serve")(serve)
+
+
+def serve(
+    store: Annotated[str | None, typer.Option(help="sqlite:///path")] = None,
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="HTTP port")] = None,
+    auth: Annotated[str | None, typer.Option(help="on, or off on a loopback host", metavar="on|off")] = None,
+    demo: Annotated[
+        bool | None,
+        typer.Option(
+            "--demo/--no-demo",
+            help="load the demo county into an empty store; default: only the default store",
+        ),
+    ] = None,
+) -> None:
+    """Run the server."""
+    options: dict[str, Any] = {"store": store, "host": host, "port": port, "auth": auth}
+    settings = Settings(**{name: value for name, value in options.items() if value is not None})
+    wanted = demo if demo is not None else settings.store == Settings.model_fields["store"].default
+    _say(f"opening {settings.store}")
+    _run(settings, demo=wanted)
+
+
+def _run(settings: Settings, *, demo: bool) -> None:
+    import uvicorn
+
+    from fhir_server.app import build
+
+    app = build(settings, prepare=_load_demo if demo else None)
+    config = uvicorn.Config(
+        app.asgi,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=30,
+    )
+    server = announcing(config, settings)
+    server.run()
+    if not server.started:
+        sys.exit(3)
+
+
+async def _load_demo(server: Server) -> None:
+    """Load the demo county and its clients, unless the store has anything in it."""
+    from fhir_server.cli.county import CLIENTS, load_county
+    from fhir_server.security.clients import Clients
+
+    if (await server.store.changes(0, 10)) and await _has_resources(server):
+        return
+    _say("the store is empty: loading the demo county 晨溪县")
+    _say(f"loaded {await load_county(server)} resources of the county (invented people and numbers)")
+    clients = Clients(server.store, server.now, server.new_id)
+    _say("demo clients, each bound to its organisation; the secrets are shown only now:")
+    secrets = {}
+    for id, (organization, name) in CLIENTS.items():
+        _, secrets[id] = await clients.add(f"Organization/{organization}", name, id=id)
+        _say(f"  {id:<28} {secrets[id]}  {name}")
+    _keep(secrets, Path("data/demo-clients.json"))
+
+
+def _keep(secrets: dict[str, str], file: Path) -> None:
+    """Write the demo clients' secrets where ``fhir-server demo`` looks, readable by this user only."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        out.write(orjson.dumps(secrets, option=orjson.OPT_INDENT_2) + b"\n")
+    _say(f"kept in {file} for fhir-server demo")
+
+
+async def _has_resources(server: Server) -> bool:
+    return bool((await server.store.history(count=1, total=False)).records)
+
+
+def announcing(config: Any, settings: Settings) -> Any:
+    """A uvicorn server that says where it can be reached once it listens."""
+    import uvicorn
+
+    class Announcing(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                _announce(settings)
+
+    return Announcing(config)
+
+
+def _announce(settings: Settings) -> None:
+    root = (
+        settings.base_url.removesuffix("/fhir")
+        if settings.base_url
+        else f"http://{settings.host}:{settings.port}"
+    )
+    _say(f"FHIR R4    {root}/fhir")
+    _say(f"Swagger    {root}/docs")
+    _say(f"health     {root}/health/ready")
+    _say(
+        f"HL7 v2     mllp://{settings.host}:{settings.mllp_port}"
+        if settings.mllp_port
+        else "HL7 v2     closed"
+    )
+    _say(f"tokens     {root}/auth/token" if settings.auth == "on" else "tokens     not needed: FHIR_AUTH=off")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
