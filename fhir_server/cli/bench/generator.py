@@ -117,7 +117,6 @@ async def _measure_here(port: int, plan: Plan, seconds: float) -> Measured:
     until = time.perf_counter() + seconds
     wrong = await asyncio.gather(*(_connection(port, plan, n, until, latencies) for n in range(CONNECTIONS)))
     latencies.sort()
-    at = lambda share: (
         latencies[min(len(latencies) - 1, int(len(latencies) * share))] * 1000 if latencies else 0.0
     )
     return Measured(
