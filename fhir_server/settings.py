@@ -49,27 +49,37 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FHIR_", toml_file="fhir-server.toml", extra="forbid")
 
-    store: str = Field("sqlite:///data/fhir.db", description="where resources are kept: sqlite:///path")
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(8080, ge=0, le=65535, description="HTTP port")
-    base_url: str | None = Field(None, description="absolute base for links when behind a proxy; else from the request")
-    auth: Literal["on", "off"] = Field("on", description="off is accepted only on a loopback host")
+    store: str = Field(
+        default="sqlite:///data/fhir.db", description="where resources are kept: sqlite:///path"
+    )
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8080, ge=0, le=65535, description="HTTP port")
+    base_url: str | None = Field(
+        default=None, description="absolute base for links when behind a proxy; else from the request"
+    )
+    auth: Literal["on", "off"] = Field(default="on", description="off is accepted only on a loopback host")
     durability: Literal["full", "normal"] = Field(
-        "full", description="full: on disk before the answer; normal: on disk within a second"
+        default="full", description="full: on disk before the answer; normal: on disk within a second"
     )
-    timezone: str = Field("Asia/Shanghai", description="zone of dates without one")
+    timezone: str = Field(default="Asia/Shanghai", description="zone of dates without one")
     search_handling: Literal["strict", "lenient"] = Field(
-        "strict", description="strict: unknown parameters are errors; lenient: ignored and reported"
+        default="strict", description="strict: unknown parameters are errors; lenient: ignored and reported"
     )
-    profiles: Path = Field(Path("profiles"), description="folder of profiles and vocabulary, walked at start")
-    mappings: Path = Field(Path("mappings"), description="folder of HIS mappings, one sub-folder each, walked at start")
+    profiles: Path = Field(
+        default=Path("profiles"), description="folder of profiles and vocabulary, walked at start"
+    )
+    mappings: Path = Field(
+        default=Path("mappings"), description="folder of HIS mappings, one sub-folder each, walked at start"
+    )
     reference_check: Literal["on", "off"] = Field(
-        "off", description="on: a literal reference must point to a resource that is here"
+        default="off", description="on: a literal reference must point to a resource that is here"
     )
-    mllp_port: int = Field(2575, ge=0, le=65535, description="HL7 v2 door over MLLP; 0 = closed")
-    max_body: Size = Field(parse_size("128 MiB"), description="larger bodies (after decompression) get 413")
+    mllp_port: int = Field(default=2575, ge=0, le=65535, description="HL7 v2 door over MLLP; 0 = closed")
+    max_body: Size = Field(
+        default=parse_size("128 MiB"), description="larger bodies (after decompression) get 413"
+    )
     log: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="JSON lines on stderr; no patient data in logs"
+        default="info", description="JSON lines on stderr; no patient data in logs"
     )
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from fhir_server.cli.sources import Item, read_items
 from fhir_server.errors import FhirError, Issue
-from fhir_server.model.resource import Resource
+from fhir_server.model.resource import Json, Resource
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +26,7 @@ def validate(paths: Annotated[list[Path], typer.Argument(metavar="FILE…", show
     validator = Validator(load_definitions())
     faults = 0
     for item in read_items(paths):
-        issues = _issues(item, validator)
+        issues = _issues(item, validator.validate)
         faults += any(issue.is_error for issue in issues)
         for issue in issues:
             where = f" {issue.expression}" if issue.expression else ""
@@ -35,11 +36,8 @@ def validate(paths: Annotated[list[Path], typer.Argument(metavar="FILE…", show
     raise typer.Exit(1 if faults else 0)
 
 
-def _issues(item: Item, validator: object) -> list[Issue]:
-    from fhir_server.validation import Validator
-
-    assert isinstance(validator, Validator)
+def _issues(item: Item, check: Callable[[Json], list[Issue]]) -> list[Issue]:
     try:
-        return validator.validate(Resource.parse(item.raw).data)
+        return check(Resource.parse(item.raw).data)
     except FhirError as error:
         return list(error.issues)

@@ -117,8 +117,6 @@ async def _measure_here(port: int, plan: Plan, seconds: float) -> Measured:
     until = time.perf_counter() + seconds
     wrong = await asyncio.gather(*(_connection(port, plan, n, until, latencies) for n in range(CONNECTIONS)))
     latencies.sort()
-        latencies[min(len(latencies) - 1, int(len(latencies) * share))] * 1000 if latencies else 0.0
-    )
     return Measured(
         len(latencies) / seconds, _quantile_ms(latencies, 0.5), _quantile_ms(latencies, 0.99), sum(wrong)
     )
