@@ -28,7 +28,9 @@ class Change:
     an error issue undoes the whole write. ``operation`` names the $operation behind the write.
     ``if_match`` is the version the caller says the resource has (already compared with ``before``),
     ``cause`` the change that this one accompanies (None: the caller's own write). ``raw`` is ``after``
-    as bytes, from which a rule that replaces or copies it keeps every number's text.
+    as bytes, from which a rule that replaces or copies it keeps every number's text. ``pending`` is what
+    the same Bundle is still going to write, by (type, id): a Task's rule can see the ServiceRequest that
+    stands after it.
     """
 
     server: Server
@@ -43,6 +45,7 @@ class Change:
     if_match: int | None = None
     cause: Change | None = None
     raw: bytes = b""
+    pending: Mapping[tuple[str, str], Json] = field(default_factory=dict)
 
     def also(self, resource: Resource) -> None:
         """Write ``resource`` (created when it has no id, else put) in the same transaction, by its own rules."""

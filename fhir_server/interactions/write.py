@@ -80,6 +80,7 @@ class Corridor:
 
     ``updated`` (microseconds since 1970 UTC) is the time of all its versions; ``issues`` gathers what
     rules had to say that is no error; ``operation`` and ``parameters`` tell rules which $operation writes.
+    ``pending`` is what a Bundle has not written yet, by (type, id), references resolved: rules may look at it.
     """
 
     server: Server
@@ -90,6 +91,7 @@ class Corridor:
     parameters: Json | None = None
     issues: list[Issue] = field(default_factory=list)
     pointers: list[Pointer] = field(default_factory=list)
+    pending: dict[tuple[str, str], Json] = field(default_factory=dict)
 
     async def put(
         self,
@@ -147,6 +149,7 @@ class Corridor:
             parameters=self.parameters,
             if_match=if_match,
             cause=cause,
+            pending=self.pending,
         )
 
     async def _run_rules(self, type: str, change: Change) -> None:
