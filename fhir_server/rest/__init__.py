@@ -1,1 +1,1 @@
-
+"""The REST door: HTTP in, interactions, HTTP out."""

@@ -32,12 +32,19 @@ def check_access(caller: Caller | None, interaction: str, type: str | None = Non
     if caller is None:
         if interaction in OPEN:
             return
-        raise Unauthenticated("this needs an access token", headers={"WWW-Authenticate": "Bearer"})
+        raise unauthenticated()
     if caller.system:
         return
     if interaction not in GRANTED:
         raise Forbidden(f"a client may not {interaction}")
     _refuse_internal(caller, type)
+
+
+def unauthenticated() -> Unauthenticated:
+    """What is said to somebody who shows no token at all."""
+    return Unauthenticated(
+        "an access token is needed here: get one from /auth/token", headers={"WWW-Authenticate": "Bearer"}
+    )
 
 
 def narrow(query: Query, caller: Caller) -> Query:

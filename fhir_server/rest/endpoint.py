@@ -1,0 +1,187 @@
+"""``/fhir``: the raw ASGI application that takes every FHIR request from bytes to bytes.
+
+It stands in front of FastAPI because routing, models and middleware there cost more than the store
+does. One function, ``answer``, serves every row of the route table.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from difflib import get_close_matches
+from itertools import count
+from string import ascii_letters, digits
+from time import perf_counter
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from fhir_server.errors import FhirError, InvalidContent, NotFound, NotSupported
+from fhir_server.interactions.context import Server
+from fhir_server.rest.body import ClientGone, Receive
+from fhir_server.rest.metrics import RequestMetrics
+from fhir_server.rest.reply import Reply, reply_error
+from fhir_server.rest.request import Request
+from fhir_server.rest.routes import Route, shape_of, table
+from fhir_server.rest.uri import split_path
+from fhir_server.security.access import unauthenticated
+from fhir_server.security.caller import Caller
+from fhir_server.security.tokens import Tokens
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+PREFIX = "/fhir"
+SLOW = 1.0
+"""Requests that take longer (seconds) are logged at ``info`` even when they succeed."""
+_ID_CHARACTERS = (ascii_letters + digits + "-._:").encode()
+_HOST_CHARACTERS = (ascii_letters + digits + "-.:[]").encode()
+MOST_BASES = 256
+
+
+class Endpoint:
+    """Everything below ``/fhir``.
+
+    ``tokens`` None means that authentication is off and everybody is ``anonymous``; ``base_url`` None
+    that links are made from the request's own scheme and ``Host``.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        tokens: Tokens | None,
+        anonymous: Caller,
+        metrics: RequestMetrics,
+        *,
+        base_url: str | None,
+        max_body: int,
+    ) -> None:
+        self._server = server
+        self._tokens = tokens
+        self._anonymous = anonymous
+        self._metrics = metrics
+        self._base_url = base_url.rstrip("/") if base_url else None
+        self._max_body = max_body
+        self._routes = table()
+        self._types = server.definitions.resource_types
+        self._bases: dict[tuple[str, bytes], str] = {}
+        self._process = uuid4().hex[:12]
+        self._numbers = count(1)
+        self._log = structlog.get_logger("fhir_server.rest")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever happens."""
+        started = perf_counter()
+        request = Request(self._server, scope, receive, self._max_body)
+        request.request_id = self._request_id(request.headers.get(b"x-request-id"))
+        try:
+            status, headers, body = await self.answer(request)
+        except FhirError as error:
+            status, headers, body = reply_error(error)
+        except ClientGone:
+            return
+        except Exception as error:
+            status, headers, body = self._reply_bug(error, request)
+        headers.append((b"x-request-id", request.request_id.encode()))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+        self._note(request, status, perf_counter() - started)
+
+    async def answer(self, request: Request) -> Reply:
+        """Find the route, find out who asks, call the interaction, form the reply. Raises FhirError."""
+        segments = split_path(request.path)[1:]
+        methods = self._routes.get(shape_of(segments), {})
+        route = methods.get(request.method)
+        if self._tokens is None:
+            request.caller = self._anonymous
+        elif route is None or not route.open:
+            request.caller = await _authenticate(self._tokens, request.headers.get(b"authorization"))
+        if route is None:
+            raise _no_route(request.method, segments, methods)
+        self._place(request, route, segments)
+        request.base = self._base_url or self._base_of(request)
+        request.read_query()
+        return route.reply(request, await route.call(request))
+
+    def _place(self, request: Request, route: Route, segments: list[str]) -> None:
+        """Give the request what its path names. Raises NotFound for an unknown type."""
+        request.interaction, request.pattern = route.interaction, route.path
+        if segments:
+            request.last = segments[-1]
+        if route.typed:
+            request.type = segments[0]
+            if request.type not in self._types:
+                raise _no_type(request.type, self._types)
+        if len(segments) > 1:
+            request.id = segments[1]
+
+    def _base_of(self, request: Request) -> str:
+        """``http://host:port/fhir`` as the client addressed it. Raises InvalidContent for a strange Host."""
+        key = (request.scheme, request.headers.get(b"host", b""))
+        base = self._bases.get(key)
+        if base is None:
+            base = _make_base(*key)
+            if len(self._bases) >= MOST_BASES:
+                self._bases.clear()
+            self._bases[key] = base
+        return base
+
+    def _request_id(self, sent: bytes | None) -> str:
+        """The client's own request id when it is harmless, else a new one."""
+        if sent and len(sent) <= 64 and not sent.translate(None, _ID_CHARACTERS):
+            return sent.decode("ascii")
+        return f"{self._process}-{next(self._numbers):x}"
+
+    def _reply_bug(self, error: Exception, request: Request) -> Reply:
+        """500 with the request's id. The log gets the place, not the message, which may quote a patient."""
+        frames = traceback.extract_tb(error.__traceback__)
+        self._log.error(
+            "bug",
+            request_id=request.request_id,
+            interaction=request.interaction,
+            error=type(error).__name__,
+            at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+        )
+        return reply_error(
+            FhirError(f"an error of the server; its log explains it under {request.request_id}")
+        )
+
+    def _note(self, request: Request, status: int, seconds: float) -> None:
+        self._metrics.observe(request.interaction, status, seconds)
+        log = self._log.info if status >= 400 or seconds > SLOW else self._log.debug
+        log(
+            "request",
+            request_id=request.request_id,
+            method=request.method,
+            route=request.pattern,
+            interaction=request.interaction,
+            status=status,
+            ms=round(seconds * 1000, 2),
+        )
+
+
+async def _authenticate(tokens: Tokens, authorization: bytes | None) -> Caller:
+    if authorization is None:
+        raise unauthenticated()
+    return tokens.recall(authorization) or await tokens.verify(authorization)
+
+
+def _make_base(scheme: str, host: bytes) -> str:
+    if not host or host.translate(None, _HOST_CHARACTERS):
+        raise InvalidContent("the Host header is missing or malformed", expression="http.Host")
+    return f"{scheme}://{host.decode('ascii')}{PREFIX}"
+
+
+def _no_type(type: str, types: Collection[str]) -> NotFound:
+    lower = {name.lower(): name for name in types}
+    close = [lower[name] for name in get_close_matches(type.lower(), lower, n=1)]
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return NotFound(f"there is no resource type {type[:64]!r}{hint}", code="not-supported")
+
+
+def _no_route(method: str, segments: list[str], methods: Mapping[str, Route]) -> FhirError:
+    if not methods:
+        return NotFound(f"there is no address {PREFIX}/{'/'.join(segments)[:200]}")
+    allowed = ", ".join(sorted(methods))
+    return NotSupported(f"{method} is not possible here; allowed: {allowed}", headers={"Allow": allowed})

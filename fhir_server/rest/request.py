@@ -1,0 +1,170 @@
+"""One HTTP request to ``/fhir``, read as far as its interaction needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import orjson
+
+from fhir_server.errors import InvalidContent
+from fhir_server.interactions.context import Server
+from fhir_server.model.resource import Json, Resource
+from fhir_server.rest.body import BOM, Receive, read_body
+from fhir_server.rest.headers import (
+    FORM_TYPES,
+    JSON_TYPES,
+    PATCH_TYPES,
+    Preference,
+    check_accept,
+    check_content_type,
+    check_format,
+    parse_prefer,
+)
+from fhir_server.rest.uri import Pairs, split_query
+from fhir_server.security.caller import Caller
+
+_NO_PREFERENCE = Preference()
+_DOOR_PARAMETERS = frozenset({"_format", "_pretty"})
+_BOOLEANS = {"true": True, "false": False, "": True}
+
+
+class Request:
+    """What the client sent. ``type``, ``id`` and ``last`` (operation or version) are set from the path.
+
+    ``query`` holds the pairs without the door's own parameters (``_format``, ``_pretty``); ``base`` is
+    the absolute address of ``/fhir``; ``interaction`` and ``pattern`` are what is counted and logged.
+    """
+
+    __slots__ = (
+        "_limit",
+        "_raw_query",
+        "_receive",
+        "base",
+        "caller",
+        "headers",
+        "id",
+        "interaction",
+        "last",
+        "method",
+        "path",
+        "pattern",
+        "pretty",
+        "query",
+        "request_id",
+        "scheme",
+        "server",
+        "type",
+    )
+
+    base: str
+    caller: Caller
+    request_id: str
+    type: str
+    id: str
+    last: str
+
+    def __init__(self, server: Server, scope: MutableMapping[str, Any], receive: Receive, limit: int) -> None:
+        self.server = server
+        self.method: str = scope["method"]
+        self.path: bytes = scope["raw_path"]
+        self.scheme: str = scope["scheme"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.interaction = "none"
+        self.pattern = "none"
+        self.pretty = False
+        self.query: Pairs = ()
+        self._raw_query: bytes = scope["query_string"]
+        self._receive = receive
+        self._limit = limit
+
+    def read_query(self) -> None:
+        """Take the query apart and check that the answer's format can be made. Raises FhirError."""
+        raw = self._raw_query
+        format = self._door_parameters(split_query(raw)) if raw else None
+        accept = self.headers.get(b"accept")
+        if format is not None:
+            check_format(format)
+        elif accept is not None and accept != b"*/*":
+            check_accept(accept.decode("latin-1"))
+
+    def _door_parameters(self, pairs: Pairs) -> str | None:
+        own = {name: value for name, value in pairs if name in _DOOR_PARAMETERS}
+        self.query = tuple(pair for pair in pairs if pair[0] not in own) if own else pairs
+        pretty = own.get("_pretty", "false")
+        if pretty not in _BOOLEANS:
+            raise InvalidContent("_pretty is true or false", expression="http._pretty")
+        self.pretty = _BOOLEANS[pretty]
+        return own.get("_format")
+
+    def header(self, name: bytes) -> str | None:
+        """The header ``name`` (lower case), or None."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def prefer(self) -> Preference:
+        """What the client said in ``Prefer``."""
+        text = self.headers.get(b"prefer")
+        return _NO_PREFERENCE if text is None else parse_prefer(text.decode("latin-1"))
+
+    async def resource(self) -> Resource:
+        """The body as a resource. Raises FhirError."""
+        return _parse(await self._body(JSON_TYPES))
+
+    async def resource_if_any(self) -> Resource | None:
+        """The body as a resource, None when there is no body. Raises FhirError."""
+        raw = await read_body(self._receive, self.headers, self._limit)
+        if not raw:
+            return None
+        check_content_type(self.header(b"content-type") or "", JSON_TYPES)
+        return _parse(raw)
+
+    async def json_patch(self) -> list[Json]:
+        """The body as a JSON Patch document. Raises FhirError."""
+        raw = await self._body(PATCH_TYPES)
+        patch = _explained(orjson.loads, raw)
+        if not isinstance(patch, list):
+            raise InvalidContent("a JSON Patch is an array of operations")
+        return patch
+
+    async def form(self) -> Pairs:
+        """The pairs of the query and, after them, of a form body. Raises FhirError."""
+        raw = await read_body(self._receive, self.headers, self._limit)
+        if not raw:
+            return self.query
+        check_content_type(self.header(b"content-type") or "", FORM_TYPES)
+        query = self.query
+        format = self._door_parameters(split_query(raw, "the form"))
+        if format is not None:
+            check_format(format)
+        return query + self.query
+
+    async def _body(self, allowed: frozenset[str]) -> bytes:
+        check_content_type(self.header(b"content-type") or "", allowed)
+        raw = await read_body(self._receive, self.headers, self._limit)
+        if not raw.strip():
+            raise InvalidContent("the body is empty; a JSON document is expected")
+        return raw.removeprefix(BOM)
+
+
+def _parse(raw: bytes) -> Resource:
+    resource: Resource = _explained(Resource.parse, raw)
+    return resource
+
+
+def _explained(parse: Callable[[bytes], Any], raw: bytes) -> Any:
+    """``parse(raw)``; when it fails because of the encoding, the error names the byte."""
+    try:
+        return parse(raw)
+    except (InvalidContent, orjson.JSONDecodeError) as error:
+        try:
+            raw.decode()
+        except UnicodeDecodeError as broken:
+            raise InvalidContent(
+                f"the body is not UTF-8: byte {broken.start} cannot be read; "
+                "FHIR's JSON is UTF-8, not GBK or GB18030"
+            ) from broken
+        if isinstance(error, InvalidContent):
+            raise
+        raise InvalidContent(f"the body is not JSON: {error}") from error

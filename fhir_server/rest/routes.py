@@ -1,0 +1,74 @@
+"""The table of routes: method and path shape → FHIR interaction → the function that answers it.
+
+Adding an interaction means adding a row. ``{type}`` is checked against the definitions, ``$operation``
+stands for every operation found by walking the operations folders.
+Source: FHIR R4 http.html#summary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fhir_server.interactions.context import Outcome
+from fhir_server.rest import calls
+from fhir_server.rest.reply import Reply, reply_plain, reply_read, reply_write
+from fhir_server.rest.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row. ``path`` is below ``/fhir/``; ``open`` means that no token is asked for."""
+
+    method: str
+    path: str
+    interaction: str
+    call: Callable[[Request], Awaitable[Outcome]]
+    reply: Callable[[Request, Outcome], Reply] = reply_plain
+    open: bool = False
+
+    @property
+    def typed(self) -> bool:
+        """True when the path begins with a resource type."""
+        return self.path.startswith("{type}")
+
+
+ROUTES = (
+    Route("GET", "_history", "history-system", calls.history),
+    Route("GET", "{type}", "search-type", calls.search),
+    Route("POST", "{type}/_search", "search-type", calls.search_by_form),
+    Route("POST", "{type}", "create", calls.create, reply_write),
+    Route("PUT", "{type}", "update", calls.update_by_criteria, reply_write),
+    Route("GET", "{type}/_history", "history-type", calls.history_of_type),
+    Route("GET", "{type}/{id}", "read", calls.read, reply_read),
+    Route("PUT", "{type}/{id}", "update", calls.update, reply_write),
+    Route("DELETE", "{type}/{id}", "delete", calls.delete),
+    Route("GET", "{type}/{id}/_history", "history-instance", calls.history_of_instance),
+    Route("GET", "{type}/{id}/_history/{version}", "vread", calls.vread, reply_read),
+)
+
+LITERALS = frozenset({"metadata", "_history", "_search"})
+
+
+def shape_of(segments: Sequence[str]) -> str:
+    """The shape a path has: literals stay, an operation becomes ``$``, anything else ``*``."""
+    if len(segments) == 2 and segments[1][:1] not in {"$", "_"}:
+        return "*/*"
+    return "/".join([_shape_part(segment) for segment in segments])
+
+
+def _shape_part(segment: str) -> str:
+    if segment.startswith("$"):
+        return "$"
+    return segment if segment in LITERALS else "*"
+
+
+def table(routes: Sequence[Route] = ROUTES) -> Mapping[str, Mapping[str, Route]]:
+    """``routes`` by shape and method; HEAD is answered by the row of GET."""
+    found: dict[str, dict[str, Route]] = {}
+    for route in routes:
+        methods = found.setdefault(shape_of(route.path.split("/") if route.path else []), {})
+        methods[route.method] = route
+        if route.method == "GET":
+            methods["HEAD"] = route
+    return found

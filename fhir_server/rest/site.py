@@ -1,0 +1,103 @@
+"""The part of the server that FastAPI answers: health, metrics, tokens, and what others mount on it.
+
+Its own errors (404, 405, 422) are told as OperationOutcome too; only ``/auth/token`` speaks the
+language of RFC 6749.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+
+from fhir_server.errors import (
+    FhirError,
+    Forbidden,
+    InvalidContent,
+    Issue,
+    NotFound,
+    NotSupported,
+    Unprocessable,
+)
+from fhir_server.rest.metrics import RequestMetrics
+from fhir_server.rest.reply import reply_error
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+_FRAMEWORK_ERRORS: dict[int, type[FhirError]] = {403: Forbidden, 404: NotFound, 405: NotSupported}
+
+
+def build_site(lifespan: Lifespan, check: Callable[[], Awaitable[None]], metrics: RequestMetrics) -> FastAPI:
+    """The FastAPI application. ``check`` raises StoreUnavailable unless the server can work now."""
+    site = FastAPI(title="FHIR server", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    site.include_router(_health(check))
+    site.include_router(_metrics(metrics))
+    site.add_exception_handler(FhirError, _tell_error)
+    site.add_exception_handler(HTTPException, _tell_framework_error)
+    site.add_exception_handler(RequestValidationError, _tell_invalid_parameters)
+    site.add_exception_handler(Exception, _tell_bug)
+    return site
+
+
+def _health(check: Callable[[], Awaitable[None]]) -> APIRouter:
+    router = APIRouter(prefix="/health", tags=["health"])
+
+    @router.get("/live")
+    async def live() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "pass"}
+
+    @router.get("/ready")
+    async def ready() -> dict[str, str]:
+        """Reads and writes can be served now; 503 otherwise."""
+        await check()
+        return {"status": "pass"}
+
+    return router
+
+
+def _metrics(metrics: RequestMetrics) -> APIRouter:
+    registry = CollectorRegistry()
+    registry.register(metrics)
+    router = APIRouter(tags=["metrics"])
+
+    @router.get("/metrics")
+    async def scrape() -> Response:
+        """Requests, durations and gauges in Prometheus' text format."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _as_response(error: FhirError) -> Response:
+    status, headers, body = reply_error(error)
+    response = Response(body, status_code=status)
+    response.raw_headers = headers
+    return response
+
+
+async def _tell_error(request: Request, error: Any) -> Response:
+    return _as_response(error)
+
+
+async def _tell_framework_error(request: Request, error: Any) -> Response:
+    kind = _FRAMEWORK_ERRORS.get(error.status_code, InvalidContent)
+    text = f"{request.method} is not possible here" if kind is NotSupported else f"{error.detail}"
+    return _as_response(kind(text, headers=error.headers))
+
+
+async def _tell_invalid_parameters(request: Request, error: Any) -> Response:
+    issues = [
+        Issue("error", "value", fault["msg"], "http." + ".".join(str(part) for part in fault["loc"]))
+        for fault in error.errors()
+    ]
+    return _as_response(Unprocessable(issues=issues))
+
+
+async def _tell_bug(request: Request, error: Exception) -> Response:
+    return _as_response(FhirError("an error of the server; its log explains it"))

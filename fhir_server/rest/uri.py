@@ -1,0 +1,63 @@
+"""Path and query decoding that refuses what it cannot read, instead of replacing it.
+
+Source: RFC 3986; HTML form encoding for ``+`` in queries.
+"""
+
+from __future__ import annotations
+
+from string import hexdigits
+from urllib.parse import unquote_to_bytes
+
+from fhir_server.errors import InvalidContent
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def decode(text: str, where: str) -> str:
+    """``text`` with its percent escapes read as UTF-8. Raises InvalidContent naming ``where``."""
+    for position, character in enumerate(text):
+        escape = text[position + 1 : position + 3]
+        if character == "%" and (len(escape) < 2 or any(digit not in hexdigits for digit in escape)):
+            raise InvalidContent(
+                f"{where}: '%' must be followed by two hexadecimal digits (a '%' itself is %25)"
+            )
+    raw = unquote_to_bytes(text)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidContent(
+            f"{where}: byte {error.start} of the decoded text is not UTF-8; "
+            "percent-encode UTF-8, not GBK or GB18030"
+        ) from error
+
+
+def split_path(raw: bytes) -> list[str]:
+    """The decoded segments of a path that begins with ``/``, one trailing slash ignored."""
+    text = raw.decode("ascii", "strict") if raw.isascii() else _refuse_raw("the path")
+    segments = text.strip("/").split("/") if text != "/" else []
+    if "%" in text:
+        segments = [decode(segment, "the path") for segment in segments]
+    return [] if segments == [""] else segments
+
+
+def split_query(raw: bytes, where: str = "the query") -> Pairs:
+    """The ``name=value`` pairs of a query or a form, in order, pieces without a name left out."""
+    if not raw:
+        return ()
+    text = raw.decode("ascii") if raw.isascii() else _refuse_raw(where)
+    pairs = []
+    for piece in text.split("&"):
+        name, _, value = piece.partition("=")
+        if name:
+            pairs.append((_plain(name, where), _plain(value, where)))
+    return tuple(pairs)
+
+
+def _plain(text: str, where: str) -> str:
+    if "+" in text:
+        text = text.replace("+", " ")
+    return decode(text, where) if "%" in text else text
+
+
+def _refuse_raw(where: str) -> str:
+    raise InvalidContent(f"{where}: characters beyond ASCII must be percent-encoded UTF-8")
