@@ -53,8 +53,9 @@ class Definitions:
     def members(self, path: str) -> Mapping[str, Member]:
         """The JSON members that may stand under ``path``, by name.
 
-        ``path`` is a type or an element: ``Patient``, ``Patient.contact``, ``HumanName``. Choices are spelled out, shared content is followed, data types are entered; elements that the type
-        inherits are among them. Raises KeyError for a path that is no element.
+        ``path`` is a type or an element: ``Patient``, ``Patient.contact``, ``HumanName``. Choices are spelled out,
+        shared content is followed, data types are entered; elements that the type inherits are among them.
+        Raises KeyError for a path that is no element.
         """
         known = self._members.get(path)
         if known is None:

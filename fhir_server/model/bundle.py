@@ -1,0 +1,151 @@
+"""Bundles: entries taken apart, and answers put together, from bytes that are never parsed again.
+
+Source: FHIR R4 bundle.html, http.html#transaction, http.html#history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from fhir_server.errors import InvalidContent
+
+Json = dict[str, Any]
+
+# ── reading ───────────────────────────────────────────────────────────────────
+
+
+class Request(msgspec.Struct, frozen=True, rename="camel"):
+    """``Bundle.entry.request``: what to do with the entry."""
+
+    method: str
+    url: str
+    if_none_match: str | None = None
+    if_modified_since: str | None = None
+    if_match: str | None = None
+    if_none_exist: str | None = None
+
+
+class Entry(msgspec.Struct, frozen=True, rename="camel"):
+    """``Bundle.entry``; ``content`` holds the bytes of its resource just as they were sent."""
+
+    full_url: str | None = None
+    resource: msgspec.Raw = msgspec.Raw(b"")
+    request: Request | None = None
+
+    @property
+    def content(self) -> bytes:
+        """The resource's own bytes, b"" when the entry has none."""
+        return bytes(self.resource)
+
+
+class _Bundle(msgspec.Struct):
+    type: str = ""
+    entry: tuple[Entry, ...] = ()
+
+
+_bundle = msgspec.json.Decoder(_Bundle)
+
+
+def read_entries(raw: bytes) -> tuple[Entry, ...]:
+    """The entries of a Bundle's bytes. Raises InvalidContent where an entry has not the form of one."""
+    try:
+        return _bundle.decode(raw).entry
+    except msgspec.DecodeError as error:
+        raise InvalidContent(f"the Bundle cannot be read: {error}", expression="Bundle") from error
+
+
+def resources(bundle: Json) -> Iterator[Json]:
+    """The parsed resources of a parsed Bundle, in order; entries without one are passed over."""
+    for entry in bundle.get("entry", ()):
+        if "resource" in entry:
+            yield entry["resource"]
+
+
+# ── writing ───────────────────────────────────────────────────────────────────
+
+Links = Sequence[tuple[str, str]]
+"""(relation, URL) pairs: self, next, …"""
+
+
+def member(name: str, value: object) -> bytes:
+    """One JSON member, ``"name":value``."""
+    return b'"%b":%b' % (name.encode(), orjson.dumps(value))
+
+
+def make_bundle(
+    type: str,
+    entries: Iterable[bytes],
+    *,
+    links: Links = (),
+    total: int | None = None,
+    id: str | None = None,
+    updated: str | None = None,
+) -> bytes:
+    """A Bundle of ready-made ``entries``. ``updated`` is an instant for meta.lastUpdated."""
+    parts = [b'"resourceType":"Bundle"']
+    if id is not None:
+        parts.append(member("id", id))
+    if updated is not None:
+        parts.append(member("meta", {"lastUpdated": updated}))
+    parts.append(member("type", type))
+    if total is not None:
+        parts.append(b'"total":%d' % total)
+    if links:
+        parts.append(member("link", [{"relation": name, "url": url} for name, url in links]))
+    body = b",".join(entries)
+    if body:
+        parts.append(b'"entry":[%b]' % body)
+    return b"{%b}" % b",".join(parts)
+
+
+def search_entry(full_url: str, content: bytes, mode: str = "match", score: float | None = None) -> bytes:
+    """An entry of a searchset; ``mode`` is match, include or outcome."""
+    search = member("search", {"mode": mode} if score is None else {"mode": mode, "score": score})
+    return b'{"fullUrl":%b,"resource":%b,%b}' % (orjson.dumps(full_url), content, search)
+
+
+def plain_entry(full_url: str, content: bytes) -> bytes:
+    """An entry of a collection or document."""
+    return b'{"fullUrl":%b,"resource":%b}' % (orjson.dumps(full_url), content)
+
+
+def history_entry(
+    full_url: str, content: bytes, *, method: str, url: str, status: str, etag: str, updated: str
+) -> bytes:
+    """An entry of a history. ``content`` b"": the version is a deletion. ``url`` is relative to the base."""
+    return b"{%b}" % b",".join(
+        [
+            member("fullUrl", full_url),
+            *([b'"resource":%b' % content] if content else ()),
+            member("request", {"method": method, "url": url}),
+            member("response", {"status": status, "etag": etag, "lastModified": updated}),
+        ]
+    )
+
+
+def response_entry(
+    status: str,
+    *,
+    location: str | None = None,
+    etag: str | None = None,
+    updated: str | None = None,
+    content: bytes = b"",
+    outcome: bytes = b"",
+    full_url: str | None = None,
+) -> bytes:
+    """An entry of a batch-response or transaction-response; ``outcome`` holds an OperationOutcome's bytes."""
+    response = [member("status", status)]
+    for name, value in (("location", location), ("etag", etag), ("lastModified", updated)):
+        if value is not None:
+            response.append(member(name, value))
+    if outcome:
+        response.append(b'"outcome":%b' % outcome)
+    parts = [member("fullUrl", full_url)] if full_url is not None else []
+    if content:
+        parts.append(b'"resource":%b' % content)
+    parts.append(b'"response":{%b}' % b",".join(response))
+    return b"{%b}" % b",".join(parts)
