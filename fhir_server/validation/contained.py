@@ -1,0 +1,59 @@
+"""The rules of contained resources that need more than one element to see.
+
+Source: FHIR R4 references.html#contained, invariants dom-2 to dom-5 of DomainResource.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fhir_server.errors import Issue
+
+SERVER_META = (("versionId", "dom-4"), ("lastUpdated", "dom-4"), ("security", "dom-5"))
+
+
+def contained_faults(contained: list[Any], data: dict[str, Any], expression: str) -> Iterator[Issue]:
+    """What is wrong with how ``data`` (at ``expression``) contains resources, apart from their own structure."""
+    entries = [(f"{expression}.contained[{i}]", e) for i, e in enumerate(contained) if isinstance(e, dict)]
+    addressed = _local_references(data)
+    seen: set[str] = set()
+    for place, entry in entries:
+        yield from _own_faults(place, entry)
+        id = entry.get("id")
+        if isinstance(id, str) and id in seen:
+            yield _broken(f"{place}.id", "two contained resources may not have the same id")
+        if f"#{id}" not in addressed and "#" not in _local_references(entry):
+            text = "a contained resource must be referred to (by # and its id) from the resource around it (dom-3)"
+            yield _broken(place, text)
+        seen.add(str(id))
+
+
+def _own_faults(place: str, entry: dict[str, Any]) -> Iterator[Issue]:
+    if "contained" in entry:
+        yield _broken(f"{place}.contained", "a contained resource may not contain resources itself (dom-2)")
+    meta = entry.get("meta")
+    present = meta if isinstance(meta, dict) else {}
+    for name, rule in SERVER_META:
+        if name in present:
+            yield _broken(f"{place}.meta.{name}", f"a contained resource may not have meta.{name} ({rule})")
+
+
+def _local_references(data: object) -> set[str]:
+    """Every string in ``data`` that begins with ``#``."""
+    found: set[str] = set()
+    pending = [data]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            if value.startswith("#"):
+                found.add(value)
+        elif isinstance(value, dict):
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+    return found
+
+
+def _broken(expression: str, text: str) -> Issue:
+    return Issue("error", "invariant", text, expression)
