@@ -31,6 +31,8 @@ Members = Callable[[str], Mapping[str, MemberLike]]
 Rewrite = Callable[[bytes], bytes]
 
 LINK_TYPES = frozenset({"uri", "url", "oid", "uuid"})
+_DISGUISE = re.compile(rb"\\(?:/|u00)")
+"""Escapes behind which a reference could stand in another spelling."""
 _NARRATIVE_LINK = re.compile(r"""(\b(?:href|src)\s*=\s*)("[^"]*"|'[^']*')""")
 
 
@@ -45,47 +47,67 @@ def reference_rewriter(replacements: Mapping[str, str], members: Members) -> Rew
     """
     if not replacements:
         return lambda raw: raw
-    tree = TreeRewriter(replacements, members)
-    if any(char in key for key in replacements for char in "\"\\'"):
-        return tree.rewrite
-    return BytesRewriter(replacements, tree.rewrite).rewrite
+    careful = TreeRewriter(replacements, members).rewrite
+    odd = any(char in key for key in replacements for char in "\"\\'")
+    if odd or not replacements.keys().isdisjoint(replacements.values()):
+        return careful
+    return BytesRewriter(replacements, careful).rewrite
 
 
 def stem(key: str) -> str:
-    """The part of a reference that its kind has in common: ``urn:uuid:``, ``Practitioner?``, ``http://x/Patient/``."""
-    for end in ("?", "/", ":"):
-        head, found, _ = key.partition(end) if end == "?" else key.rpartition(end)
+    """What a reference has in common with its kind: ``urn:uuid:``, ``Practitioner?``, ``http://x/Patient/``."""
+    if "?" in key:
+        return key.partition("?")[0] + "?"
+    for end in "/:":
+        head, found, _ = key.rpartition(end)
         if found:
             return head + end
     return key
 
 
 class BytesRewriter:
-    """The fast way: byte patterns only, with ``careful`` for what they cannot decide."""
+    """The fast way: bytes only, with ``careful`` for what bytes cannot decide."""
 
     def __init__(self, replacements: Mapping[str, str], careful: Rewrite) -> None:
         self._careful = careful
-        self._new = {key.encode(): orjson.dumps(value) for key, value in replacements.items()}
-        stems = sorted({stem(key).encode() for key in replacements}, reverse=True)
-        self._stems = tuple(stems)
-        either = b"|".join(map(re.escape, stems))
-        self._references = re.compile(rb'("reference"\s*:\s*)"((?:%b)[^"\\]*)"' % either)
-        self._anywhere = re.compile(rb"""(?:%b)[^"\\']*""" % either)
+        self._new = {key.encode(): orjson.dumps(value)[1:-1] for key, value in replacements.items()}
+        self._stems = tuple({stem(key).encode() for key in replacements})
 
     def rewrite(self, raw: bytes) -> bytes:
         """``raw`` with its references replaced."""
-        if b"\\" in raw and (b"\\u00" in raw or b"\\/" in raw):
+        if b"\\" in raw and _DISGUISE.search(raw):
             return self._careful(raw)
-        if not any(item in raw for item in self._stems):
-            return raw
-        done = self._references.sub(self._replaced, raw)
-        if any(found in self._new for found in self._anywhere.findall(done)):
-            return self._careful(raw)
-        return done
+        done: bytes | None = raw
+        for start in self._stems:
+            if start in raw and done is not None:
+                done = self._replaced(done, start)
+        return self._careful(raw) if done is None else done
 
-    def _replaced(self, match: re.Match[bytes]) -> bytes:
-        new = self._new.get(match[2])
-        return match[0] if new is None else match[1] + new
+    def _replaced(self, raw: bytes, start: bytes) -> bytes | None:
+        """``raw`` with the references that begin with ``start`` replaced; None when one stands elsewhere."""
+        head, *pieces = raw.split(b'"' + start)
+        if raw.count(start) != len(pieces):
+            return None
+        parts = [head]
+        for piece in pieces:
+            end = piece.find(b'"')
+            value = start + piece[:end]
+            new = self._new.get(value.rstrip(b"\\"))
+            if new is None:
+                parts.append(b'"' + start + piece)
+            elif _is_reference(parts[-1]) and not value.endswith(b"\\"):
+                parts += (b'"', new, piece[end:])
+            else:
+                return None
+        return b"".join(parts)
+
+
+def _is_reference(before: bytes) -> bool:
+    """True when the bytes before a value are those of a member called ``reference``."""
+    if before.endswith(b'"reference":'):
+        return True
+    name = before.rstrip()
+    return name.endswith(b":") and name[:-1].rstrip().endswith(b'"reference"')
 
 
 class TreeRewriter:
