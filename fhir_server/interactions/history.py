@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fhir_server.errors import InvalidSearch, Issue, NotFound
-from fhir_server.interactions.bundles import CURSOR, Pairs, bundle, history_entry, page_links
+from fhir_server.interactions.bundles import CURSOR, Pairs, page_links, version_entry
 from fhir_server.interactions.context import Outcome, Server
 from fhir_server.interactions.write import require_type
+from fhir_server.model.bundle import make_bundle
 from fhir_server.model.dates import parse_interval
 from fhir_server.security.access import check_access
 from fhir_server.security.caller import Caller
@@ -40,11 +41,10 @@ async def history(
     page = await server.store.history(type, id, **wanted)
     if id is not None and not page.records:
         await _require_used(server, str(type), id)
-    cursor = (CURSOR, page.next) if page.next else None
     path = "/".join(part for part in (type, id, "_history") if part)
-    links = page_links(base, path, pairs, cursor)
-    entries = (history_entry(base, record) for record in page.records)
-    return Outcome(200, resource=bundle("history", entries, links=links, total=page.total))
+    links = page_links(base, path, pairs, page.next)
+    entries = (version_entry(base, record) for record in page.records)
+    return Outcome(200, resource=make_bundle("history", entries, links=links, total=page.total))
 
 
 async def _require_used(server: Server, type: str, id: str) -> None:

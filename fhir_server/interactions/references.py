@@ -24,27 +24,37 @@ class Pointer(NamedTuple):
     expression: str
 
 
-def literal_references(data: Json) -> Iterator[Pointer]:
-    """Every relative reference (``Patient/1``) in ``data``; contained, logical and foreign ones left out."""
-    return _pointers(data, data["resourceType"])
+class Element(NamedTuple):
+    """The text of a ``reference`` member, and the expression of the Reference that has it."""
+
+    text: str
+    expression: str
 
 
-def _pointers(node: Any, path: str) -> Iterator[Pointer]:
+def reference_elements(data: Json) -> Iterator[Element]:
+    """Every Reference with a ``reference`` in ``data``, in order."""
+    return _elements(data, data["resourceType"])
+
+
+def _elements(node: Any, path: str) -> Iterator[Element]:
     if isinstance(node, list):
         for index, item in enumerate(node):
-            yield from _pointers(item, f"{path}[{index}]")
+            yield from _elements(item, f"{path}[{index}]")
     elif isinstance(node, dict):
-        yield from _own_pointer(node, path)
+        text = node.get("reference")
+        if isinstance(text, str):
+            yield Element(text, path)
         for name, value in node.items():
             if isinstance(value, dict | list):
-                yield from _pointers(value, f"{path}.{name}")
+                yield from _elements(value, f"{path}.{name}")
 
 
-def _own_pointer(node: Json, path: str) -> Iterator[Pointer]:
-    text = node.get("reference")
-    match = LITERAL.fullmatch(text) if isinstance(text, str) else None
-    if match:
-        yield Pointer(match[1], match[2], path)
+def literal_references(data: Json) -> Iterator[Pointer]:
+    """Every relative reference (``Patient/1``) in ``data``; contained, logical and foreign ones left out."""
+    for text, expression in reference_elements(data):
+        match = LITERAL.fullmatch(text)
+        if match:
+            yield Pointer(match[1], match[2], expression)
 
 
 async def require_targets(reading: Reading, pointers: Sequence[Pointer]) -> None:

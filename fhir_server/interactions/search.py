@@ -10,11 +10,12 @@ from dataclasses import replace
 import orjson
 
 from fhir_server.errors import Issue, outcome
-from fhir_server.interactions.bundles import CURSOR, Pairs, bundle, hit_entries, outcome_entry, page_links
+from fhir_server.interactions.bundles import Pairs, hit_entries, outcome_entry, page_links
 from fhir_server.interactions.context import Outcome, Server
 from fhir_server.interactions.includes import included
 from fhir_server.interactions.subset import SUMMARIES, subset
 from fhir_server.interactions.write import require_type
+from fhir_server.model.bundle import make_bundle
 from fhir_server.search.query import Query, parse_query
 from fhir_server.security.access import check_access, narrow
 from fhir_server.security.caller import Caller
@@ -51,9 +52,8 @@ async def search(
     page = await _page(source, narrow(query, caller))
     others = await included(server, caller, source, query.includes, page.records) if query.includes else ()
     entries = _entries(server, query, base, page.records, others)
-    cursor = (CURSOR, page.next) if page.next else None
-    links = page_links(base, type, query.applied, cursor)
-    return Outcome(200, resource=bundle("searchset", entries, links=links, total=page.total))
+    links = page_links(base, type, query.applied, page.next)
+    return Outcome(200, resource=make_bundle("searchset", entries, links=links, total=page.total))
 
 
 async def _page(reading: Reading, query: Query) -> Page:

@@ -1,0 +1,221 @@
+"""transaction: all entries or none, in the order the standard gives.
+
+Everything is checked before the store transaction opens, so that all faults of all entries are told
+at once. Inside it: deletes; then every entry's id is decided; then references are resolved and
+creates, updates and patches written; then reads.
+Source: FHIR R4 http.html#trules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from fhir_server.errors import FhirError, NotSupported
+from fhir_server.interactions.batch import (
+    ORDER,
+    Context,
+    Perform,
+    read_entry,
+    search_entry,
+    vread_entry,
+)
+from fhir_server.interactions.context import Outcome
+from fhir_server.interactions.delete import remove_current
+from fhir_server.interactions.entries import Entry, at, patch_of, raise_all
+from fhir_server.interactions.links import references_in
+from fhir_server.interactions.pace import Pace
+from fhir_server.interactions.patch import modify_current, parse_patch
+from fhir_server.interactions.resolve import conditional_references, look_up, require_resolved
+from fhir_server.interactions.responses import response
+from fhir_server.interactions.targets import Target, address_book, find_targets, require_distinct
+from fhir_server.interactions.update import put_current, require_own_id
+from fhir_server.interactions.write import Corridor, accept, corridor
+from fhir_server.model.resource import Resource
+from fhir_server.model.rewriting import Rewrite, reference_rewriter
+from fhir_server.security.access import check_access
+from fhir_server.store import Transaction
+
+READS: Mapping[str, Perform] = {"read": read_entry, "vread": vread_entry, "search": search_entry}
+WRITES = frozenset({"create", "update", "patch"})
+
+
+@dataclass(slots=True)
+class Work:
+    """One transaction under way: ``targets`` by entry index, ``addresses`` by name, ``results`` by entry index."""
+
+    context: Context
+    writing: Corridor
+    pace: Pace
+    targets: dict[int, Target] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+    results: dict[int, Outcome] = field(default_factory=dict)
+
+
+async def run_transaction(
+    context: Context,
+    entries: Sequence[Entry],
+    pace: Pace,
+    also: Callable[[Transaction], Awaitable[None]] | None,
+) -> list[bytes]:
+    """The response entries, in the order of ``entries``. Raises what made it fail; then nothing was written."""
+    await _accept_all(context, entries, pace)
+    async with corridor(context.server, context.caller) as writing:
+        work = Work(replace(context, reading=writing.transaction), writing, pace)
+        by = {name: [entry for entry in entries if entry.interaction == name] for name in ORDER}
+        for entry in by["delete"]:
+            await _carry_out(work, entry, _delete)
+        writes = [*by["create"], *by["update"], *by["patch"]]
+        await _write_all(work, writes, by["delete"])
+        for name, perform in READS.items():
+            for entry in by[name]:
+                await _carry_out(work, entry, _reader(perform))
+        if also is not None:
+            await also(writing.transaction)
+    return [response(work.results[e.index], e, context.base, context.prefer) for e in entries]
+
+
+# ── before the store transaction: everything that can be known to be wrong ────
+
+
+async def _accept_all(context: Context, entries: Iterable[Entry], pace: Pace) -> None:
+    """Check every entry. Raises one error with the faults of all."""
+    faults: list[tuple[Entry, FhirError]] = []
+    for entry in entries:
+        try:
+            _accept(context, entry)
+        except FhirError as error:
+            faults.append((entry, error))
+        await pace()
+    raise_all(faults)
+
+
+def _accept(context: Context, entry: Entry) -> None:
+    if entry.error is not None:
+        raise entry.error
+    if entry.interaction in {"create", "update"}:
+        issues = accept(context.server, context.caller, entry.interaction, entry.body, entry.type)
+        entry.warnings = tuple(issues)
+        entry.references = _references(entry.body)
+        if entry.address.id is not None:
+            require_own_id(entry.body, entry.address.id)
+        return
+    check_access(context.caller, entry.interaction, entry.address.type)
+    if entry.interaction == "patch":
+        parse_patch(*patch_of(entry))
+    if entry.interaction == "history":
+        raise NotSupported("a history is not read in a transaction; use a batch", expression="http.url")
+
+
+def _references(resource: Resource) -> frozenset[str]:
+    """The texts of its references; a Bundle's own lead to its own entries."""
+    return frozenset(references_in(resource.raw)) if resource.type != "Bundle" else frozenset()
+
+
+# ── inside it ─────────────────────────────────────────────────────────────────
+
+Step = Callable[[Work, Entry], Awaitable[Outcome]]
+
+
+async def _carry_out(work: Work, entry: Entry, step: Step) -> None:
+    """Run ``step`` for ``entry`` and keep its result, together with what rules had to say."""
+    told, pointed = len(work.writing.issues), len(work.writing.pointers)
+    with at(entry):
+        outcome = await step(work, entry)
+    issues = (*entry.warnings, *work.writing.issues[told:])
+    work.results[entry.index] = replace(outcome, issues=issues)
+    _place_pointers(work.writing, pointed, entry)
+    await work.pace()
+
+
+def _place_pointers(writing: Corridor, start: int, entry: Entry) -> None:
+    prefix = f"Bundle.entry[{entry.index}].resource"
+    for number in range(start, len(writing.pointers)):
+        pointer = writing.pointers[number]
+        rest = pointer.expression.partition(".")[2]
+        writing.pointers[number] = pointer._replace(expression=f"{prefix}.{rest}" if rest else prefix)
+
+
+async def _delete(work: Work, entry: Entry) -> Outcome:
+    return await remove_current(work.writing, entry.type, str(entry.address.id), if_match=entry.if_match)
+
+
+def _reader(perform: Perform) -> Step:
+    async def read(work: Work, entry: Entry) -> Outcome:
+        return await perform(work.context, entry)
+
+    return read
+
+
+async def _write_all(work: Work, writes: Sequence[Entry], deletes: Sequence[Entry]) -> None:
+    """Decide every id, then write in rounds: what waits for a conditional reference comes after what it may find."""
+    transaction = work.writing.transaction
+    work.targets = await find_targets(work.context, transaction, (*deletes, *writes), work.pace)
+    require_distinct((*deletes, *writes), work.targets)
+    work.addresses = address_book(writes, work.targets)
+    require_resolved(writes, work.addresses)
+    waiting: Sequence[Entry] = [entry for entry in writes if work.targets[entry.index].is_written]
+    open_ones = conditional_references(waiting, work.context.server.definitions)
+    while waiting:
+        ready = [entry for entry in waiting if not entry.references & open_ones]
+        await _write_round(work, ready, waiting)
+        waiting = [entry for entry in waiting if entry.references & open_ones]
+        found = await look_up(work.context, transaction, waiting, open_ones, is_last=not ready)
+        work.addresses |= found
+        open_ones -= found.keys()
+    for entry in writes:
+        _answer_unwritten(work, entry)
+
+
+def _answer_unwritten(work: Work, entry: Entry) -> None:
+    target = work.targets[entry.index]
+    if target.existing is not None:
+        work.results[entry.index] = Outcome(200, target.existing)
+    elif target.first is not None:
+        work.results[entry.index] = Outcome(200, work.results[target.first].record)
+
+
+async def _write_round(work: Work, ready: Sequence[Entry], waiting: Sequence[Entry]) -> None:
+    """Write ``ready``; rules may look at all of ``waiting`` that is not written yet."""
+    pending = work.writing.pending
+    rewrite = reference_rewriter(work.addresses, work.context.server.definitions.members)
+    resolved: dict[int, Resource] = {}
+    for entry in waiting:
+        if entry.interaction != "patch":
+            resource = resolved[entry.index] = _resolved(entry, rewrite)
+            pending[entry.type, work.targets[entry.index].id] = resource.data
+        await work.pace()
+    for entry in ready:
+        pending.pop((entry.type, work.targets[entry.index].id), None)
+        await _carry_out(work, entry, _writer(resolved.get(entry.index)))
+
+
+def _resolved(entry: Entry, rewrite: Rewrite) -> Resource:
+    """The entry's resource with its references resolved; itself when there is nothing to resolve."""
+    if entry.body.type == "Bundle":
+        return entry.body
+    raw = rewrite(entry.body.raw)
+    return entry.body if raw == entry.body.raw else Resource.parse(raw)
+
+
+def _writer(resource: Resource | None) -> Step:
+    """The step that writes ``resource``; None: the entry is a patch."""
+
+    async def write(work: Work, entry: Entry) -> Outcome:
+        id = work.targets[entry.index].id
+        if resource is None:
+            return await _patch(work.writing, entry, id)
+        if entry.interaction == "create":
+            return Outcome(201, await work.writing.put(resource, id, None, method="POST"))
+        return await put_current(
+            work.writing, resource, id, if_match=entry.if_match, if_none_match=entry.if_none_match
+        )
+
+    return write
+
+
+async def _patch(writing: Corridor, entry: Entry, id: str) -> Outcome:
+    body, content_type = patch_of(entry)
+    make = parse_patch(body, content_type)
+    record = await modify_current(writing, entry.type, id, make, method="PATCH", if_match=entry.if_match)
+    return Outcome(200, record)

@@ -1,0 +1,123 @@
+"""Which resource each entry of a transaction means, decided before any reference is resolved.
+
+Source: FHIR R4 http.html#trules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fhir_server.errors import FhirError, InvalidContent
+from fhir_server.interactions.batch import Context
+from fhir_server.interactions.conditional import find_one, find_target, free_id, parse_criteria
+from fhir_server.interactions.entries import Entry, at, place, raise_all
+from fhir_server.interactions.links import names_of
+from fhir_server.interactions.pace import Pace
+from fhir_server.store import Record, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The id an entry's resource is kept under.
+
+    ``existing`` is the match of a conditional create, ``first`` the entry with the same criteria
+    before it: in both cases the entry itself writes nothing.
+    """
+
+    id: str
+    existing: Record | None = None
+    first: int | None = None
+
+    @property
+    def is_written(self) -> bool:
+        """True when the entry makes a version."""
+        return self.existing is None and self.first is None
+
+
+Targets = Mapping[int, Target]
+
+
+async def find_targets(
+    context: Context, transaction: Transaction, entries: Iterable[Entry], pace: Pace
+) -> dict[int, Target]:
+    """The target of every create, update, patch and delete, by the entry's index.
+
+    Raises PreconditionFailed and InvalidSearch for criteria, naming the entry.
+    """
+    targets: dict[int, Target] = {}
+    created: dict[tuple[str, str], int] = {}
+    for entry in entries:
+        with at(entry):
+            if entry.address.id is not None:
+                targets[entry.index] = Target(entry.address.id)
+            elif entry.interaction == "update":
+                targets[entry.index] = await _updated(context, transaction, entry)
+            elif entry.if_none_exist is None:
+                targets[entry.index] = Target(context.server.new_id())
+            else:
+                targets[entry.index] = await _created(context, transaction, entry, created, targets)
+        await pace()
+    return targets
+
+
+async def _updated(context: Context, transaction: Transaction, entry: Entry) -> Target:
+    server, caller, data = context.server, context.caller, entry.body.data
+    query = parse_criteria(server, caller, entry.type, entry.address.query or "", context.base)
+    found = await find_target(server, caller, transaction, query, data)
+    return Target(found.id if found else await free_id(server, transaction, data))
+
+
+async def _created(
+    context: Context,
+    transaction: Transaction,
+    entry: Entry,
+    created: dict[tuple[str, str], int],
+    targets: Targets,
+) -> Target:
+    criteria = entry.if_none_exist or ""
+    first = created.setdefault((entry.type, criteria), entry.index)
+    if first != entry.index:
+        return Target(targets[first].id, first=first)
+    query = parse_criteria(context.server, context.caller, entry.type, criteria, context.base)
+    existing = await find_one(transaction, query)
+    return Target(existing.id, existing) if existing else Target(context.server.new_id())
+
+
+def require_distinct(entries: Sequence[Entry], targets: Targets) -> None:
+    """Raises InvalidContent, naming the entries, when two of them write the same resource or have the same fullUrl."""
+    faults: list[tuple[Entry, FhirError]] = []
+    written: dict[str, int] = {}
+    named: dict[str, int] = {}
+    for entry in entries:
+        target = targets[entry.index]
+        if target.is_written:
+            key = f"{entry.type}/{target.id}"
+            faults += _repeated(entry, written.setdefault(key, entry.index), "means the same resource as")
+        if entry.full_url and entry.resource is not None:
+            first = named.setdefault(entry.full_url, entry.index)
+            faults += _repeated(entry, first, "has the same fullUrl as")
+    raise_all(faults)
+
+
+def _repeated(entry: Entry, first: int, text: str) -> list[tuple[Entry, FhirError]]:
+    if first == entry.index:
+        return []
+    where = place(entry.index)
+    error = InvalidContent(f"the entry {text} {place(first)}", expression=where, code="duplicate")
+    return [(entry, error)]
+
+
+def address_book(entries: Iterable[Entry], targets: Targets) -> dict[str, str]:
+    """Names that references in the Bundle may use → where the resource is kept (``Patient/1``)."""
+    addresses: dict[str, str] = {}
+    kept = [entry for entry in entries if entry.interaction in {"create", "update"}]
+    for entry in kept:
+        address = f"{entry.type}/{targets[entry.index].id}"
+        for name in names_of(entry.full_url):
+            addresses[name] = address
+    for entry in kept:
+        if entry.interaction == "update":
+            address = f"{entry.type}/{targets[entry.index].id}"
+            addresses[address] = address
+    return addresses

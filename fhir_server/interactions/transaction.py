@@ -1,0 +1,53 @@
+"""batch and transaction: ``POST [base]`` with a Bundle.
+
+Source: FHIR R4 http.html#transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fhir_server.errors import InvalidContent
+from fhir_server.interactions.atomic import run_transaction
+from fhir_server.interactions.batch import Context, run_batch
+from fhir_server.interactions.context import Outcome, Server
+from fhir_server.interactions.entries import read_bundle
+from fhir_server.interactions.pace import Pace
+from fhir_server.model.bundle import make_bundle
+from fhir_server.model.resource import Resource
+from fhir_server.security.access import check_access
+from fhir_server.security.caller import Caller
+from fhir_server.store import Transaction
+
+Also = Callable[[Transaction], Awaitable[None]]
+
+
+async def transaction(
+    server: Server,
+    caller: Caller,
+    bundle: Resource,
+    *,
+    also: Also | None = None,
+    prefer: str | None = None,
+    base: str = "",
+) -> Outcome:
+    """Carry out a Bundle of type transaction (all or nothing) or batch (each entry on its own): 200.
+
+    The answer is a Bundle with one entry for each of ``bundle``, in its order; ``prefer`` (minimal,
+    representation or OperationOutcome) says what they carry. ``also`` writes more in the same store
+    transaction, after everything else. Only ``bundle.raw`` is read. Raises, for a transaction, one
+    error with the faults of all entries, their expressions beginning with ``Bundle.entry[n]``.
+    """
+    pace = Pace()
+    kind, entries = await read_bundle(server, bundle, base, pace)
+    check_access(caller, kind, None)
+    context = Context(server, caller, base, prefer)
+    if kind == "transaction":
+        answers = await run_transaction(context, entries, pace, also)
+    elif also is None:
+        answers = await run_batch(context, entries, pace)
+    else:
+        raise InvalidContent(
+            "this must be a transaction, not a batch", expression="Bundle.type", code="value"
+        )
+    return Outcome(200, resource=make_bundle(f"{kind}-response", answers))
