@@ -21,6 +21,16 @@ def missing(move: Move, before: Json | None, after: Json, service_request: Json)
     return [fault for fault in faults if fault is not None]
 
 
+def absent(move: Move, stored: Json, service_request: Json) -> list[Datum]:
+    """What ``move`` still needs when it is made on the Task as it is."""
+    resources = {"Task": stored, "ServiceRequest": service_request}
+    return [
+        datum
+        for datum in move.requires
+        if datum.elements[0] == "statusReason" or not _is_present(datum, stored, resources[datum.resource])
+    ]
+
+
 def unanswered(move: Move, open_children: Sequence[str]) -> list[Issue]:
     """An issue for every child Task that must be completed before ``move``."""
     if not move.children_done:
