@@ -14,6 +14,9 @@ from fhir_server.interactions.conditional import find_one, find_target, free_id,
 from fhir_server.interactions.entries import Entry, at, place, raise_all
 from fhir_server.interactions.links import names_of
 from fhir_server.interactions.pace import Pace
+from fhir_server.interactions.resolve import conditional_references, look_up
+from fhir_server.model.resource import Json, Resource
+from fhir_server.model.rewriting import reference_rewriter
 from fhir_server.store import Record, Transaction
 
 
@@ -43,16 +46,19 @@ async def find_targets(
 ) -> dict[int, Target]:
     """The target of every create, update, patch and delete, by the entry's index.
 
-    Raises PreconditionFailed and InvalidSearch for criteria, naming the entry.
+    What the domain may adopt comes last: it looks at whom the resource is about, which is another
+    entry's target. Raises PreconditionFailed and InvalidSearch for criteria, naming the entry.
     """
     targets: dict[int, Target] = {}
     created: dict[tuple[str, str], int] = {}
-    for entry in entries:
+    listed = list(entries)
+    for entry in sorted(listed, key=lambda entry: entry.type in context.server.adopt):
         with at(entry):
             if entry.address.id is not None:
                 targets[entry.index] = Target(entry.address.id)
             elif entry.interaction == "update":
-                targets[entry.index] = await _updated(context, transaction, entry)
+                data = await _as_known(context, transaction, entry, listed, targets)
+                targets[entry.index] = await _updated(context, transaction, entry, data)
             elif entry.if_none_exist is None:
                 targets[entry.index] = Target(context.server.new_id())
             else:
@@ -61,8 +67,21 @@ async def find_targets(
     return targets
 
 
-async def _updated(context: Context, transaction: Transaction, entry: Entry) -> Target:
-    server, caller, data = context.server, context.caller, entry.body.data
+async def _as_known(
+    context: Context, transaction: Transaction, entry: Entry, entries: Sequence[Entry], targets: Targets
+) -> Json:
+    """The entry's resource with its references resolved as far as that is possible now, for who adopts it."""
+    if entry.type not in context.server.adopt:
+        return entry.body.data
+    definitions = context.server.definitions
+    addresses = address_book([other for other in entries if other.index in targets], targets)
+    texts = conditional_references([entry], definitions)
+    addresses |= await look_up(context, transaction, [entry], texts, is_last=False)
+    return Resource.parse(reference_rewriter(addresses, definitions.members)(entry.body.raw)).data
+
+
+async def _updated(context: Context, transaction: Transaction, entry: Entry, data: Json) -> Target:
+    server, caller = context.server, context.caller
     query = parse_criteria(server, caller, entry.type, entry.address.query or "", context.base)
     found = await find_target(server, caller, transaction, query, data)
     return Target(found.id if found else await free_id(server, transaction, data))
