@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any
@@ -112,7 +112,8 @@ class Server:
     ``rules``: type → checks run inside the transaction of a write. ``adopt``: type → a function that
     names the existing resource a conditional write that matched nothing really means (an arriving
     Encounter is the planned one). ``stale``: type → what else to tell a caller whose ``If-Match`` names
-    another version than the one that is current. ``extract``: resource → index rows.
+    another version than the one that is current. ``extract``: resource → index rows. ``made`` keeps answers that
+    are made once (the CapabilityStatement).
     """
 
     store: Store
@@ -130,3 +131,4 @@ class Server:
     lenient: bool = False
     reference_check: bool = False
     extras: Mapping[str, Any] = field(default_factory=dict)
+    made: dict[Hashable, bytes] = field(default_factory=dict)
