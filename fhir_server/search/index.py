@@ -12,8 +12,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
+OPEN_LOW, OPEN_HIGH = -(2**62), 2**62
+"""The ends of a period that has no start or no end: before and after every date."""
+
+
 class TokenRow(NamedTuple):
-    """``system`` is "" when there is none."""
+    """``system`` is "" when there is none; ``code`` is folded (``search.types.token.fold_code``), "" when only a system is known."""
 
     key: int
     code: str
@@ -21,7 +25,10 @@ class TokenRow(NamedTuple):
 
 
 class ReferenceRow(NamedTuple):
-    """A literal reference: type and id; a URL elsewhere or a canonical: type "" and the URL (version cut off)."""
+    """A literal reference: type and id; a URL elsewhere or a canonical: type "" and the URL.
+
+    A reference to a version has two rows: without it, and with it in the id (``1/_history/2``, ``http://x|1.0``).
+    """
 
     key: int
     id: str
@@ -29,7 +36,7 @@ class ReferenceRow(NamedTuple):
 
 
 class UriRow(NamedTuple):
-    """A uri as it stands."""
+    """A uri as it stands; a canonical with a version also without it."""
 
     key: int
     uri: str

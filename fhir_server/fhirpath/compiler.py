@@ -1,0 +1,212 @@
+"""Syntax tree → closures.
+
+A closure takes the focus (``$this``, a list of items) and a Scope and returns a list of items. One
+builder per kind of tree, found in a table; functions register themselves in ``functions``.
+
+Source: FHIRPath N1 §4 (expressions), §3 (path selection).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fhir_server.definitions import Definitions
+from fhir_server.fhirpath import operators
+from fhir_server.fhirpath.ast import (
+    Binary,
+    Call,
+    Index,
+    Literal,
+    Member,
+    Quantity,
+    Tree,
+    TypeTest,
+    Unary,
+    Variable,
+)
+from fhir_server.fhirpath.errors import ExpressionError
+from fhir_server.fhirpath.functions import FUNCTIONS
+from fhir_server.fhirpath.node import Model, Node
+from fhir_server.fhirpath.parser import parse
+from fhir_server.fhirpath.scope import Items, Scope
+from fhir_server.fhirpath.types import type_test
+from fhir_server.fhirpath.values import moment
+
+Closure = Callable[[Items, Scope], Items]
+
+
+class Expression:
+    """A compiled expression: call it with a Node (or a list of items), get a list of items.
+
+    Without a scope, ``%resource``, ``%rootResource`` and ``%context`` are the node itself. Raises
+    ExpressionError when the data does not fit (several items where one is needed).
+    """
+
+    __slots__ = ("_run", "source", "tree")
+
+    def __init__(self, source: str, tree: Tree, run: Closure) -> None:
+        self.source = source
+        self.tree = tree
+        self._run = run
+
+    def __call__(self, focus: Node | Items, scope: Scope | None = None) -> Items:
+        items = focus if isinstance(focus, list) else [focus]
+        if scope is None:
+            scope = Scope(dict.fromkeys(("%resource", "%rootResource", "%context"), items))
+        return self._run(items, scope)
+
+    def __repr__(self) -> str:
+        return f"Expression({self.source!r})"
+
+
+def compile_expression(source: str, definitions: Definitions | Model) -> Expression:
+    """Compile ``source``. Raises ExpressionError with position and cause.
+
+    Callers that compile many expressions pass one Model, which remembers what names mean.
+    """
+    return compile_tree(parse(source), definitions, source)
+
+
+def compile_tree(tree: Tree, definitions: Definitions | Model, source: str | None = None) -> Expression:
+    """Compile a tree that is already parsed; ``source`` is the text its positions refer to."""
+    model = definitions if isinstance(definitions, Model) else Model(definitions)
+    text = str(tree) if source is None else source
+    return Expression(text, tree, Compiler(model, text).compile(tree))
+
+
+class Compiler:
+    """Builds the closures of one expression. Functions use ``compile``, ``fault`` and ``model``."""
+
+    def __init__(self, model: Model, source: str) -> None:
+        self.model = model
+        self.source = source
+
+    def compile(self, tree: Tree) -> Closure:
+        """The closure of ``tree``."""
+        return BUILDERS[type(tree)](self, tree)
+
+    def fault(self, tree: Tree, cause: str) -> ExpressionError:
+        """An error at the place of ``tree``."""
+        return ExpressionError(self.source, tree.at, cause)
+
+    def single(self, tree: Tree, items: Items) -> Any:
+        """The one item of ``items``, None when there is none; several are an error."""
+        if len(items) > 1:
+            raise self.fault(tree, f"one item is needed, found {len(items)}")
+        return items[0] if items else None
+
+    def boolean(self, tree: Tree, items: Items) -> bool | None:
+        """``items`` as a truth value; a single item that is no Boolean counts as true (N1 §5.1.1)."""
+        item = self.single(tree, items)
+        if isinstance(item, Node) and item.type == "boolean":
+            item = item.value
+        return item if isinstance(item, bool) or item is None else True
+
+
+def _literal(compiler: Compiler, tree: Literal) -> Closure:
+    if tree.kind in {"date", "datetime", "time"}:
+        kind, text = tree.kind, str(tree.value)
+        return lambda focus, scope: [moment(kind, text, scope.zone)]
+    items = [] if tree.kind == "empty" else [tree.value]
+    return lambda focus, scope: items
+
+
+def _quantity(compiler: Compiler, tree: Quantity) -> Closure:
+    raise compiler.fault(tree, "quantities cannot be computed with")
+
+
+def _variable(compiler: Compiler, tree: Variable) -> Closure:
+    if tree.name == "$this":
+        return lambda focus, scope: focus
+    if tree.name == "$index":
+        return lambda focus, scope: [] if scope.index is None else [scope.index]
+    if tree.name == "$total":
+        raise compiler.fault(tree, "$total has a meaning in aggregate() only")
+
+    def run(focus: Items, scope: Scope) -> Items:
+        if tree.name not in scope.variables:
+            raise compiler.fault(tree, f"{tree.name} is not known here")
+        return scope.variables[tree.name]
+
+    return run
+
+
+def _member(compiler: Compiler, tree: Member) -> Closure:
+    members, name = compiler.model.members, tree.name
+
+    def select(items: Items) -> Items:
+        return [found for item in items if isinstance(item, Node) for found in members(item, name)]
+
+    if tree.source is not None:
+        source = compiler.compile(tree.source)
+        return lambda focus, scope: select(source(focus, scope))
+    if not name[0].isupper():
+        return lambda focus, scope: select(focus)
+    is_kind_of = compiler.model.is_kind_of
+    return lambda focus, scope: (
+        [item for item in focus if isinstance(item, Node) and is_kind_of(item.type, name)] or select(focus)
+    )
+
+
+def _call(compiler: Compiler, tree: Call) -> Closure:
+    function = FUNCTIONS.get(tree.name)
+    if function is None:
+        raise compiler.fault(tree, f"there is no function {tree.name}()")
+    given = len(tree.arguments)
+    if not function.least <= given <= function.most:
+        raise compiler.fault(tree, f"{tree.name}() takes {function.arity} arguments, not {given}")
+    source = compiler.compile(tree.source) if tree.source else (lambda focus, scope: focus)
+    return function.build(compiler, tree, source)
+
+
+def _index(compiler: Compiler, tree: Index) -> Closure:
+    source, index = compiler.compile(tree.source), compiler.compile(tree.index)
+
+    def run(focus: Items, scope: Scope) -> Items:
+        position = compiler.single(tree, index(focus, scope))
+        if position is None:
+            return []
+        if not isinstance(position, int):
+            raise compiler.fault(tree, "an index is a whole number")
+        return source(focus, scope)[position : position + 1] if position >= 0 else []
+
+    return run
+
+
+def _type_test(compiler: Compiler, tree: TypeTest) -> Closure:
+    source = compiler.compile(tree.source)
+    fits = type_test(compiler, tree, tree.type)
+    if tree.operator == "as":
+        return lambda focus, scope: [item for item in source(focus, scope) if fits(item)]
+
+    def run(focus: Items, scope: Scope) -> Items:
+        items = source(focus, scope)
+        return [fits(compiler.single(tree, items))] if items else []
+
+    return run
+
+
+def _unary(compiler: Compiler, tree: Unary) -> Closure:
+    source = compiler.compile(tree.source)
+    return operators.sign(compiler, tree, source)
+
+
+def _binary(compiler: Compiler, tree: Binary) -> Closure:
+    build = operators.BINARY.get(tree.operator)
+    if build is None:
+        raise compiler.fault(tree, f"the operator {tree.operator} is not supported")
+    return build(compiler, tree, compiler.compile(tree.left), compiler.compile(tree.right))
+
+
+BUILDERS: dict[type, Callable[[Compiler, Any], Closure]] = {
+    Literal: _literal,
+    Quantity: _quantity,
+    Variable: _variable,
+    Member: _member,
+    Call: _call,
+    Index: _index,
+    TypeTest: _type_test,
+    Unary: _unary,
+    Binary: _binary,
+}

@@ -1,0 +1,141 @@
+"""Resource → index rows: all paths of a type merged into one tree, the resource walked once.
+
+The tree is made of closures: one per JSON object that has something to be found in it. Only paths that need a
+predicate or a computation use FHIRPath.
+Source: FHIR R4 search.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import tzinfo
+from typing import Any
+
+from fhir_server.definitions import Definitions
+from fhir_server.search.branches import Branch, Emitters, grow, walker
+from fhir_server.search.composites import composite
+from fhir_server.search.index import OPEN_LOW, DateRow, IndexValues, NumberRow, StringRow
+from fhir_server.search.registry import Registry
+from fhir_server.search.types.base import Emit, Rows
+
+Json = dict[str, Any]
+Extract = Callable[[Json], IndexValues]
+
+
+class Extractor:
+    """Call it with a resource's JSON to get its ``IndexValues``. Compiled per type when a type is first met.
+
+    ``zone`` is that of dates without one; ``base_url``, when it is known, makes absolute references to this
+    server the same as relative ones. Raises KeyError for a type that is not R4's.
+    """
+
+    def __init__(
+        self, registry: Registry, definitions: Definitions, zone: tzinfo, base_url: str | None = None
+    ) -> None:
+        self.registry = registry
+        self.definitions = definitions
+        self.emitters = Emitters(zone, base_url)
+        self._revision = registry.revision
+        self._compiled: dict[str, Extract] = {}
+
+    def __call__(self, data: Json) -> IndexValues:
+        if self._revision != self.registry.revision:
+            self._compiled.clear()
+            self._revision = self.registry.revision
+        type = data["resourceType"]
+        extract = self._compiled.get(type)
+        if extract is None:
+            extract = self._compiled[type] = self._compile(type)
+        return extract(data)
+
+    def _compile(self, type: str) -> Extract:
+        root = Branch()
+        for arm in self.registry.arms(type).values():
+            if arm.kind == "composite":
+                emit = composite(self.registry.model, self.emitters, arm)
+                grow(self.registry.model, self.emitters, root, type, arm, emit)
+            else:
+                grow(self.registry.model, self.emitters, root, type, arm)
+        return _extract(walker(root), self.registry.primary_dates(type))
+
+
+def _extract(walk: Emit, primary: Sequence[Sequence[int]]) -> Extract:
+    def extract(data: Json) -> IndexValues:
+        rows = Rows(data)
+        walk(data, rows)
+        return IndexValues(
+            _primary_date(rows.dates, primary) if rows.dates else 0,
+            _once(rows.tokens),
+            _once(rows.references),
+            _once(rows.uris),
+            _strings(_once(rows.strings)) if rows.strings else [],
+            _dates(_once(rows.dates)) if rows.dates else [],
+            _numbers(_once(rows.numbers)) if rows.numbers else [],
+            _once(rows.composites),
+            rows.positions,
+        )
+
+    return extract
+
+
+def _once(rows: list[Any]) -> list[Any]:
+    return list(dict.fromkeys(rows)) if len(rows) > 1 else rows
+
+
+def _primary_date(dates: Sequence[tuple[int, int, int]], primary: Sequence[Sequence[int]]) -> int:
+    """The latest value of the first parameter that has one: its start, or its end when the start is open."""
+    for keys in primary:
+        found = [high if low == OPEN_LOW else low for key, low, high in dates if key in keys]
+        if found:
+            return max(found)
+    return 0
+
+
+# ── edges ─────────────────────────────────────────────────────────────────────
+
+
+def edges(keyed: Sequence[tuple[int, Any, Any]]) -> list[int]:
+    """For each (key, low, high): 1 when it has the least low of its key, 2 the greatest high, 3 both, else 0.
+
+    Exactly one row of a key has each of the two.
+    """
+    if len(keyed) == 1:
+        return [3]
+    least: dict[int, int] = {}
+    most: dict[int, int] = {}
+    for at, (key, low, high) in enumerate(keyed):
+        if key not in least:
+            least[key] = most[key] = at
+            continue
+        if low < keyed[least[key]][1]:
+            least[key] = at
+        if high > keyed[most[key]][2]:
+            most[key] = at
+    found = [0] * len(keyed)
+    for at in least.values():
+        found[at] = 1
+    for at in most.values():
+        found[at] += 2
+    return found
+
+
+def _strings(rows: Sequence[tuple[int, str, str, bool]]) -> list[StringRow]:
+    """Pinyin and the like do not take part in the order."""
+    plain = [row for row in rows if row[3]]
+    marks = edges([(key, text, text) for key, text, _, _ in plain])
+    found = [
+        StringRow(key, text, exact, mark) for (key, text, exact, _), mark in zip(plain, marks, strict=True)
+    ]
+    return found + [StringRow(key, text, exact, 0) for key, text, exact, counts in rows if not counts]
+
+
+def _dates(rows: Sequence[tuple[int, int, int]]) -> list[DateRow]:
+    return [DateRow(*row, mark) for row, mark in zip(rows, edges(rows), strict=True)]
+
+
+def _numbers(rows: Sequence[tuple[int, float, float, str, str]]) -> list[NumberRow]:
+    marks = edges([(key, low, high) for key, low, high, _, _ in rows])
+    return [NumberRow(*row, mark) for row, mark in zip(rows, marks, strict=True)]
+
+
+__all__ = ["Extract", "Extractor", "edges"]

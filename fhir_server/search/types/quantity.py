@@ -1,0 +1,126 @@
+"""Quantity: a number with a unit; Money, Range and SampledData too.
+
+Units are compared as written; their case counts (``mm`` is not ``Mm``).
+Source: FHIR R4 search.html#quantity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fhir_server.search.index import NumberRow
+from fhir_server.search.registry import SearchParameter
+from fhir_server.search.types import number
+from fhir_server.search.types.base import Emit, Reading, Rows
+from fhir_server.search.types.escapes import split, unescape
+from fhir_server.search.values import QuantityValue
+
+CURRENCY = "urn:iso:std:iso:4217"
+INFINITE = math.inf
+
+
+# ── reading ───────────────────────────────────────────────────────────────────
+
+
+def parse(parameter: SearchParameter, text: str, reading: Reading) -> QuantityValue:
+    """``5.4``, ``5.4|system|code`` or ``5.4||unit``, after an optional prefix."""
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) not in {1, 3}:
+        raise ValueError("allowed is number, number|system|code or number||unit")
+    value = number.parse_number(parts[0])
+    system, code = parts[1:] if len(parts) == 3 else ("", "")
+    return QuantityValue(value, system or None, code or None)
+
+
+# ── rows ──────────────────────────────────────────────────────────────────────
+
+BOUNDS: Mapping[str, Callable[[float], tuple[float, float]]] = {
+    "<": lambda value: (-INFINITE, math.nextafter(value, -INFINITE)),
+    "<=": lambda value: (-INFINITE, value),
+    ">=": lambda value: (value, INFINITE),
+    ">": lambda value: (math.nextafter(value, INFINITE), INFINITE),
+}
+"""Quantity.comparator → the range that the true value lies in."""
+
+
+def _add(key: int, unit: Mapping[str, Any], low: float, high: float, rows: Rows) -> None:
+    """One row for the code and, when the unit is written differently, one for the unit."""
+    code, name = unit.get("code", ""), unit.get("unit", "")
+    rows.numbers.append((key, low, high, unit.get("system", ""), code))
+    if name and name != code:
+        rows.numbers.append((key, low, high, "", name))
+
+
+def _quantity(key: int) -> Emit:
+    def emit(value: dict[str, Any], rows: Rows) -> None:
+        amount = value.get("value")
+        if amount is None:
+            return
+        low = high = float(amount)
+        comparator = value.get("comparator")
+        if comparator in BOUNDS:
+            low, high = BOUNDS[comparator](low)
+        _add(key, value, low, high, rows)
+
+    return emit
+
+
+def _money(key: int) -> Emit:
+    def emit(value: dict[str, Any], rows: Rows) -> None:
+        if "value" in value:
+            amount, currency = float(value["value"]), value.get("currency", "")
+            rows.numbers.append((key, amount, amount, CURRENCY if currency else "", currency))
+
+    return emit
+
+
+def _range(key: int) -> Emit:
+    def emit(value: dict[str, Any], rows: Rows) -> None:
+        low, high = value.get("low", {}), value.get("high", {})
+        start, end = low.get("value"), high.get("value")
+        if start is None and end is None:
+            return
+        bounds = (-INFINITE if start is None else float(start), INFINITE if end is None else float(end))
+        _add(key, high if start is None else low, *bounds, rows)
+
+    return emit
+
+
+def _sampled(key: int) -> Emit:
+    """From the least to the greatest of the samples; ``E``, ``L`` and ``U`` are no numbers."""
+
+    def emit(value: dict[str, Any], rows: Rows) -> None:
+        origin, factor = value.get("origin", {}), float(value.get("factor", 1))
+        zero = float(origin.get("value", 0))
+        samples = [
+            zero + float(item) * factor
+            for item in value.get("data", "").split()
+            if item not in {"E", "L", "U"}
+        ]
+        if samples:
+            _add(key, origin, min(samples), max(samples), rows)
+
+    return emit
+
+
+EMITTERS: Mapping[str, Callable[[int], Emit]] = {
+    **number.EMITTERS,
+    **dict.fromkeys(("Quantity", "Age", "Count", "Distance", "Duration"), _quantity),
+    "Money": _money,
+    "Range": _range,
+    "SampledData": _sampled,
+}
+
+
+# ── meeting ───────────────────────────────────────────────────────────────────
+
+
+def admits(value: QuantityValue, modifier: str | None, row: NumberRow) -> bool:
+    """Whether the row has the unit, and its range stands to the number as the prefix says."""
+    if value.system is not None and value.system != row.system:
+        return False
+    if value.code is not None and value.code != row.code:
+        return False
+    return number.admits(value.number, modifier, row)
