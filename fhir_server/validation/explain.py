@@ -23,7 +23,7 @@ from fhir_server.validation.judge import (
 )
 from fhir_server.validation.place import Place, locate
 from fhir_server.validation.primitives import PRIMITIVES
-from fhir_server.validation.schema import allowed_codes
+from fhir_server.validation.schema import MANY_TYPES, allowed_codes
 
 Explain = Callable[[Surroundings, Place, ValidationError], Iterator[Issue]]
 NAME_LIKE = re.compile(r"_?[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
@@ -154,7 +154,16 @@ def _choices(around: Surroundings, place: Place, error: ValidationError) -> Iter
 
 def _refused(around: Surroundings, place: Place, error: ValidationError) -> Iterator[Issue]:
     """The marks set by ``schema.NEVER`` and by the exclusion of choices."""
-    if not place.is_companion:
+    if (
+        place.element is not None
+        and len(place.element.types) > MANY_TYPES
+        and place.path
+        and not place.is_companion
+    ):
+        if isinstance(place.value, dict):
+            value = Place(place.expression, place.path, place.value, name=place.name)
+            yield from explain(around, value, around.errors_of(place.path, place.value))
+    elif not place.is_companion:
         yield from judge_choices(around, place)
     elif place.element is not None and place.element.is_choice and place.owner is not None:
         yield from judge_choices(around, place.owner)

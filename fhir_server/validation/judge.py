@@ -6,9 +6,11 @@ Source: FHIR R4 json.html#primitive, formats.html#choice, references.html#contai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from jsonschema_rs import ValidationError
 
 from fhir_server.definitions import Definitions
 from fhir_server.errors import Issue
@@ -18,9 +20,14 @@ from fhir_server.validation.schema import choices, reference_targets
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a judgement may need beyond its place: the types of the contained resources, by id."""
+    """What a judgement may need beyond its place.
+
+    ``contained`` has the types of the contained resources by id; ``errors_of(type, value)`` are the
+    engine's errors of a value by its data type's own schema.
+    """
 
     definitions: Definitions
+    errors_of: Callable[[str, Any], Iterable[ValidationError]]
     contained: Mapping[str, str] = field(default_factory=dict)
 
 

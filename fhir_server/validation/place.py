@@ -72,8 +72,14 @@ def _below(definitions: Definitions, place: Place, name: str) -> Place:
     value = place.value.get(name) if isinstance(place.value, dict) else None
     if member is None:
         return Place(f"{place.expression}.{name}", "", value, None, name, None, place)
-    path = "Element" if name.startswith("_") else member.path
+    path = "Element" if name.startswith("_") else _path_of(definitions, member, value)
     return Place(f"{place.expression}.{plain_name(member.element)}", path, value, member, name, None, place)
+
+
+def _path_of(definitions: Definitions, member: Member, value: Any) -> str:
+    """A resource inside a resource has the members of its own type."""
+    type = value.get("resourceType") if member.type == "Resource" and isinstance(value, dict) else None
+    return type if type in definitions.resource_types else member.path
 
 
 def plain_name(element: Element) -> str:

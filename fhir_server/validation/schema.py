@@ -8,8 +8,10 @@ answer from the schema alone; ``explain`` looks at each refusal again and lets t
 
 * a required primitive whose value is missing but whose ``_member`` is there;
 * ``_member`` arrays beside arrays of primitives, and null in the latter (they must be aligned);
-* an Extension with more than url and one other member, a choice given as ``_valueString`` (only one type may be there);
+* a choice given as ``_valueString``, or with many types and more beside it than usual (only one type may be there);
 * a reference to a contained resource (it must exist);
+* a value of a data type that the resource itself has no use for, where any type may stand (extensions): in
+  each type's schema those fifty types would be the greater part (it is judged by the data type's own schema);
 * a code or URI with a character that is white space for Unicode but not for FHIR.
 """
 
@@ -24,13 +26,16 @@ from fhir_server.validation.primitives import PRIMITIVES, reference_pattern
 
 Schema = dict[str, Any]
 NEVER: Schema = {"not": {}}
+MANY_TYPES = 40
+MAX_BESIDE = 6
+USUAL_VALUES = ("Coding", "CodeableConcept", "Quantity", "Reference", "Identifier", "Period")
 WITH_CODES = {"code", "uri", "string"}
 
 
-def resource_schema(definitions: Definitions, type: str) -> Schema:
-    """The schema of resources of ``type``, complete in itself. Raises KeyError for an unknown type."""
-    definitions.type(type)
-    return _Builder(definitions).build(type)
+def type_schema(definitions: Definitions, type: str) -> Schema:
+    """The schema of a resource or complex data type, complete in itself. Raises KeyError for an unknown type."""
+    is_resource = definitions.type(type).kind == "resource"
+    return _Builder(definitions).build(type, is_resource)
 
 
 def has_companion(element: Element, type: str) -> bool:
@@ -57,6 +62,13 @@ def choices(definitions: Definitions, path: str) -> Mapping[str, tuple[Element, 
     return found
 
 
+def takes_any_type(definitions: Definitions, path: str) -> bool:
+    """True for an element that is little more than a value of any type: Extension, Task.input, Parameters.parameter."""
+    members = definitions.members(path).values()
+    many = any(len(member.element.types) > MANY_TYPES for member in members)
+    return many and sum(not member.element.is_choice for member in members) <= MAX_BESIDE
+
+
 class _Builder:
     """Collects the definitions that one root needs."""
 
@@ -65,16 +77,28 @@ class _Builder:
         self.parts: dict[str, Schema] = {}
         self.pending: list[tuple[str, str, tuple[str, ...]]] = []
 
-    def build(self, type: str) -> Schema:
+    def build(self, type: str, is_resource: bool) -> Schema:
         root = self._object(type, ())
-        root["properties"] |= {"resourceType": {"enum": [type]}, "id": self._primitive("id")}
-        root["required"] = ["resourceType", *root.get("required", [])]
-        companion_or_null = self._object("Element", ()) | {"type": ["object", "null"]}
-        self.parts["Element-or-null"] = companion_or_null
+        if is_resource:
+            root["properties"] |= {"resourceType": {"enum": [type]}, "id": self._primitive("id")}
+            root["required"] = ["resourceType", *root.get("required", [])]
+        self.parts["Element-or-null"] = self._object("Element", ()) | {"type": ["object", "null"]}
+        for usual in USUAL_VALUES:
+            self._ref(usual)
+        self._finish()
+        return {"$schema": "http://json-schema.org/draft-04/schema#", "definitions": self.parts, **root}
+
+    def _finish(self) -> None:
+        """Build what is pending; elements that take any type come last, when it is known which are in use."""
+        open_ended: list[tuple[str, str, tuple[str, ...]]] = []
         while self.pending:
             key, path, targets = self.pending.pop()
+            if takes_any_type(self.definitions, path):
+                open_ended.append((key, path, targets))
+            else:
+                self.parts[key] = self._object(path, targets)
+        for key, path, targets in open_ended:
             self.parts[key] = self._object(path, targets)
-        return {"$schema": "http://json-schema.org/draft-04/schema#", "definitions": self.parts, **root}
 
     def _ref(self, path: str, targets: tuple[str, ...] = ()) -> Schema:
         key = f"{path}({','.join(targets)})" if targets else path
@@ -116,6 +140,8 @@ class _Builder:
     def _value(self, element: Element, type: str, path: str) -> Schema:
         if type == "Resource":
             return {"type": "object"}
+        if len(element.types) > MANY_TYPES and path and path not in self.parts:
+            return {"type": "object", **NEVER}
         if path:
             return self._ref(path, reference_targets(element) if type == "Reference" else ())
         codes = allowed_codes(self.definitions, element, type)
@@ -131,8 +157,8 @@ class _Builder:
         ]
         if needed:
             schema["allOf"] = needed
-        if path == "Extension":
-            return schema | {"maxProperties": 2}
+        if takes_any_type(self.definitions, path):
+            return schema | {"maxProperties": len(required) + 1}
         exclusive = {first: _none_of(rest) for _, names in groups for first, *rest in _tails(names)}
         return schema | {"dependencies": exclusive} if exclusive else schema
 

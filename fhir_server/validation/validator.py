@@ -17,7 +17,7 @@ from fhir_server.validation.judge import Surroundings, contained_types
 from fhir_server.validation.narrative import narrative_fault
 from fhir_server.validation.nested import Nested, nested_branches, nested_resources
 from fhir_server.validation.place import Place, locate
-from fhir_server.validation.schema import resource_schema
+from fhir_server.validation.schema import type_schema
 
 Json = dict[str, Any]
 PATTERNS = jsonschema_rs.RegexOptions()
@@ -37,6 +37,7 @@ class Validator:
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
         self._compiled: dict[str, _Compiled] = {}
+        self._data_types: dict[str, jsonschema_rs.Draft4Validator] = {}
 
     def validate(self, data: Json) -> list[Issue]:
         """Every fault of the resource ``data`` and of the resources inside it; [] when there is none.
@@ -46,20 +47,11 @@ class Validator:
         """
         type = data.get("resourceType")
         compiled = self._lookup(type)
-        if compiled is not None and self._is_plainly_good(compiled, data):
+        if compiled and _is_plainly_good(compiled, data) and not may_have_control_characters(data):
             return []
         found = list(self._resource(data, type if isinstance(type, str) else "Resource", None, 0))
         found.extend(self._characters(data))
         return found
-
-    def _is_plainly_good(self, compiled: _Compiled, data: Json) -> bool:
-        """True for a good resource with none inside it: the usual case, in a few steps."""
-        if compiled.nested or "contained" in data or not compiled.schema.is_valid(data):
-            return False
-        text = data.get("text")
-        return (text is None or narrative_fault(text["div"]) is None) and not may_have_control_characters(
-            data
-        )
 
     def _resource(
         self, data: object, expression: str, container: Mapping[str, str] | None, depth: int
@@ -71,12 +63,24 @@ class Validator:
         compiled = self._lookup(data.get("resourceType"))
         if compiled is None:
             yield self._unknown_type(data.get("resourceType"), expression)
-            return
-        yield from self._structure(compiled, data, expression, container)
-        text = data.get("text")
-        if text is not None:
-            yield from _narrative(text, expression)
-        if "contained" in data and container is None:
+        elif not _is_plainly_good(compiled, data):
+            yield from self._parts(compiled, data, expression, container, depth)
+
+    def _parts(
+        self,
+        compiled: _Compiled,
+        data: Json,
+        expression: str,
+        container: Mapping[str, str] | None,
+        depth: int,
+    ) -> Iterator[Issue]:
+        if not compiled.schema.is_valid(data):
+            fellows = contained_types(data) if container is None else container
+            around = Surroundings(self._definitions, self._errors_of, fellows)
+            root = Place(expression, data["resourceType"], data)
+            yield from explain(around, root, compiled.schema.iter_errors(data))
+        yield from _narrative(data.get("text"), expression)
+        if isinstance(data.get("contained"), list) and container is None:
             yield from self._contained(data, expression, depth)
         if compiled.nested:
             yield from self._nested(compiled.nested, data, expression, depth)
@@ -86,25 +90,20 @@ class Validator:
             return None
         compiled = self._compiled.get(type)
         if compiled is None and type in self._definitions.resource_types:
-            schema = jsonschema_rs.Draft4Validator(
-                resource_schema(self._definitions, type), pattern_options=PATTERNS
-            )
-            compiled = self._compiled[type] = _Compiled(schema, nested_branches(self._definitions, type))
+            nested = nested_branches(self._definitions, type)
+            compiled = self._compiled[type] = _Compiled(self._compile(type), nested)
         return compiled
 
-    def _structure(
-        self, compiled: _Compiled, data: Json, expression: str, container: Mapping[str, str] | None
-    ) -> Iterator[Issue]:
-        if compiled.schema.is_valid(data):
-            return
-        around = Surroundings(self._definitions, contained_types(data) if container is None else container)
-        root = Place(expression, data["resourceType"], data)
-        yield from explain(around, root, compiled.schema.iter_errors(data))
+    def _compile(self, type: str) -> jsonschema_rs.Draft4Validator:
+        return jsonschema_rs.Draft4Validator(type_schema(self._definitions, type), pattern_options=PATTERNS)
+
+    def _errors_of(self, type: str, value: Any) -> Iterator[jsonschema_rs.ValidationError]:
+        if type not in self._data_types:
+            self._data_types[type] = self._compile(type)
+        return self._data_types[type].iter_errors(value)
 
     def _contained(self, data: Json, expression: str, depth: int) -> Iterator[Issue]:
         entries = data["contained"]
-        if not isinstance(entries, list):
-            return
         fellows = contained_types(data)
         for index, entry in enumerate(entries):
             yield from self._resource(entry, f"{expression}.contained[{index}]", fellows, depth + 1)
@@ -134,6 +133,14 @@ class Validator:
         near = get_close_matches(type, self._definitions.resource_types, n=1)
         hint = f"; the nearest one is {near[0]}" if near else ""
         return Issue("error", "structure", f"{type} is not a resource type of FHIR R4{hint}", expression)
+
+
+def _is_plainly_good(compiled: _Compiled, data: Json) -> bool:
+    """True for a good resource with none inside it: the usual case, in a few steps."""
+    if compiled.nested or "contained" in data or not compiled.schema.is_valid(data):
+        return False
+    text = data.get("text")
+    return text is None or narrative_fault(text["div"]) is None
 
 
 def _narrative(text: object, expression: str) -> Iterator[Issue]:
