@@ -2,33 +2,65 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urlencode
 
+from fhir_server.errors import InvalidSearch, Issue
 from fhir_server.interactions.context import Outcome
 from fhir_server.interactions.create import create as create_resource
 from fhir_server.interactions.delete import delete as delete_resource
 from fhir_server.interactions.history import history as read_history
+from fhir_server.interactions.patch import patch as patch_resource
 from fhir_server.interactions.read import read as read_resource
 from fhir_server.interactions.search import search as search_type
+from fhir_server.interactions.subset import SUMMARIES, subset
+from fhir_server.interactions.transaction import transaction as run_bundle
 from fhir_server.interactions.update import update as update_resource
 from fhir_server.interactions.vread import vread as read_version
+from fhir_server.rest.headers import PATCH_TYPES
 from fhir_server.rest.request import Request
+
+PARTS = frozenset({"_summary", "_elements"})
+"""The only parameters of a read: they ask for a part of the resource."""
 
 
 async def read(request: Request) -> Outcome:
     """``GET {type}/{id}``, also conditional."""
-    return await read_resource(
+    found = await read_resource(
         request.server,
         request.caller,
         request.type,
         request.id,
         if_none_match=request.header(b"if-none-match"),
     )
+    return _part(request, found) if request.query else found
 
 
 async def vread(request: Request) -> Outcome:
     """``GET {type}/{id}/_history/{version}``."""
-    return await read_version(request.server, request.caller, request.type, request.id, request.last)
+    found = await read_version(request.server, request.caller, request.type, request.id, request.last)
+    return _part(request, found) if request.query else found
+
+
+def _part(request: Request, found: Outcome) -> Outcome:
+    """What ``_summary`` or ``_elements`` leave of a resource. Raises InvalidSearch for anything else."""
+    asked = dict(request.query)
+    unknown = sorted(asked.keys() - PARTS)
+    if unknown:
+        raise InvalidSearch(
+            issues=[
+                Issue("error", "not-supported", f"a read has only {', '.join(sorted(PARTS))}", f"http.{name}")
+                for name in unknown
+            ]
+        )
+    summary = asked.get("_summary", "false")
+    if summary not in SUMMARIES and summary != "false":
+        allowed = ", ".join([*sorted(SUMMARIES), "false"])
+        raise InvalidSearch(f"the _summary of a read is one of {allowed}", expression="http._summary")
+    elements = tuple(name for name in asked.get("_elements", "").split(",") if name)
+    if found.record is None or found.status == 304:
+        return found
+    return replace(found, record=subset(request.server.definitions, found.record, summary, elements))
 
 
 async def search(request: Request) -> Outcome:
@@ -112,4 +144,27 @@ async def history_of_instance(request: Request) -> Outcome:
     """``GET {type}/{id}/_history``."""
     return await read_history(
         request.server, request.caller, request.type, request.id, pairs=request.query, base=request.base
+    )
+
+
+async def patch(request: Request) -> Outcome:
+    """``PATCH {type}/{id}`` with a JSON Patch."""
+    return await patch_resource(
+        request.server,
+        request.caller,
+        request.type,
+        request.id,
+        await request.body(PATCH_TYPES),
+        if_match=request.header(b"if-match"),
+    )
+
+
+async def transaction(request: Request) -> Outcome:
+    """``POST /fhir``: a transaction or a batch, as the Bundle says."""
+    return await run_bundle(
+        request.server,
+        request.caller,
+        await request.resource(),
+        prefer=request.prefer.answer,
+        base=request.base,
     )

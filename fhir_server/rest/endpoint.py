@@ -6,23 +6,22 @@ does. One function, ``answer``, serves every row of the route table.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from difflib import get_close_matches
-from itertools import count
 from string import ascii_letters, digits
 from time import perf_counter
 from typing import Any
-from uuid import uuid4
 
 import structlog
 
 from fhir_server.errors import FhirError, InvalidContent, NotFound, NotSupported
 from fhir_server.interactions.context import Server
 from fhir_server.rest.body import ClientGone, Receive
+from fhir_server.rest.bugs import bug, log_bug
 from fhir_server.rest.metrics import RequestMetrics
 from fhir_server.rest.reply import Reply, reply_error
 from fhir_server.rest.request import Request
+from fhir_server.rest.request_id import RequestIds
 from fhir_server.rest.routes import Route, shape_of, table
 from fhir_server.rest.uri import split_path
 from fhir_server.security.access import unauthenticated
@@ -35,7 +34,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 PREFIX = "/fhir"
 SLOW = 1.0
 """Requests that take longer (seconds) are logged at ``info`` even when they succeed."""
-_ID_CHARACTERS = (ascii_letters + digits + "-._:").encode()
 _HOST_CHARACTERS = (ascii_letters + digits + "-.:[]").encode()
 MOST_BASES = 256
 
@@ -66,15 +64,14 @@ class Endpoint:
         self._routes = table()
         self._types = server.definitions.resource_types
         self._bases: dict[tuple[str, bytes], str] = {}
-        self._process = uuid4().hex[:12]
-        self._numbers = count(1)
+        self._request_ids = RequestIds()
         self._log = structlog.get_logger("fhir_server.rest")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
         started = perf_counter()
         request = Request(self._server, scope, receive, self._max_body)
-        request.request_id = self._request_id(request.headers.get(b"x-request-id"))
+        request.request_id = self._request_ids(request.headers.get(b"x-request-id"))
         try:
             status, headers, body = await self.answer(request)
         except FhirError as error:
@@ -82,7 +79,8 @@ class Endpoint:
         except ClientGone:
             return
         except Exception as error:
-            status, headers, body = self._reply_bug(error, request)
+            log_bug(error, request.request_id, request.interaction)
+            status, headers, body = reply_error(bug(request.request_id))
         headers.append((b"x-request-id", request.request_id.encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
@@ -126,26 +124,6 @@ class Endpoint:
                 self._bases.clear()
             self._bases[key] = base
         return base
-
-    def _request_id(self, sent: bytes | None) -> str:
-        """The client's own request id when it is harmless, else a new one."""
-        if sent and len(sent) <= 64 and not sent.translate(None, _ID_CHARACTERS):
-            return sent.decode("ascii")
-        return f"{self._process}-{next(self._numbers):x}"
-
-    def _reply_bug(self, error: Exception, request: Request) -> Reply:
-        """500 with the request's id. The log gets the place, not the message, which may quote a patient."""
-        frames = traceback.extract_tb(error.__traceback__)
-        self._log.error(
-            "bug",
-            request_id=request.request_id,
-            interaction=request.interaction,
-            error=type(error).__name__,
-            at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
-        )
-        return reply_error(
-            FhirError(f"an error of the server; its log explains it under {request.request_id}")
-        )
 
     def _note(self, request: Request, status: int, seconds: float) -> None:
         self._metrics.observe(request.interaction, status, seconds)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from fhir_server.rest.bugs import log_bug
 from fhir_server.rest.reply import NOSNIFF
+from fhir_server.rest.request_id import RequestIds
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -19,23 +21,28 @@ class Front:
     def __init__(self, endpoint: Asgi, site: Asgi) -> None:
         self._endpoint = endpoint
         self._site = site
+        self._request_ids = RequestIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request to whom it belongs."""
-        if scope["type"] != "http":
-            await self._site(scope, receive, send)
-            return
         path: str = scope["path"]
         if path.startswith("/fhir/") or path == "/fhir":
             await self._endpoint(scope, receive, send)
             return
-        await self._site(scope, receive, _with_safe_headers(send))
+        request_id = self._request_ids(dict(scope["headers"]).get(b"x-request-id"))
+        scope["request_id"] = request_id
+        try:
+            await self._site(scope, receive, _with_headers(send, request_id))
+        except Exception as error:  # answered already: FastAPI raises it again for the log
+            log_bug(error, request_id, path)
 
 
-def _with_safe_headers(send: Send) -> Send:
-    async def send_safely(message: MutableMapping[str, Any]) -> None:
+def _with_headers(send: Send, request_id: str) -> Send:
+    more = [NOSNIFF, (b"x-request-id", request_id.encode())]
+
+    async def send_with_headers(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], NOSNIFF]}
+            message = {**message, "headers": [*message["headers"], *more]}
         await send(message)
 
-    return send_safely
+    return send_with_headers

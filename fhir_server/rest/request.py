@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
-
-import orjson
 
 from fhir_server.errors import InvalidContent
 from fhir_server.interactions.context import Server
-from fhir_server.model.resource import Json, Resource
+from fhir_server.model.resource import Resource
 from fhir_server.rest.body import BOM, Receive, read_body
 from fhir_server.rest.headers import (
     FORM_TYPES,
     JSON_TYPES,
-    PATCH_TYPES,
     Preference,
     check_accept,
     check_content_type,
@@ -110,7 +107,7 @@ class Request:
 
     async def resource(self) -> Resource:
         """The body as a resource. Raises FhirError."""
-        return _parse(await self._body(JSON_TYPES))
+        return _parse(await self.body(JSON_TYPES))
 
     async def resource_if_any(self) -> Resource | None:
         """The body as a resource, None when there is no body. Raises FhirError."""
@@ -119,14 +116,6 @@ class Request:
             return None
         check_content_type(self.header(b"content-type") or "", JSON_TYPES)
         return _parse(raw)
-
-    async def json_patch(self) -> list[Json]:
-        """The body as a JSON Patch document. Raises FhirError."""
-        raw = await self._body(PATCH_TYPES)
-        patch = _explained(orjson.loads, raw)
-        if not isinstance(patch, list):
-            raise InvalidContent("a JSON Patch is an array of operations")
-        return patch
 
     async def form(self) -> Pairs:
         """The pairs of the query and, after them, of a form body. Raises FhirError."""
@@ -140,7 +129,8 @@ class Request:
             check_format(format)
         return query + self.query
 
-    async def _body(self, allowed: frozenset[str]) -> bytes:
+    async def body(self, allowed: frozenset[str]) -> bytes:
+        """The body, whose Content-Type must be one of ``allowed``, without a byte order mark. Raises FhirError."""
         check_content_type(self.header(b"content-type") or "", allowed)
         raw = await read_body(self._receive, self.headers, self._limit)
         if not raw.strip():
@@ -149,22 +139,15 @@ class Request:
 
 
 def _parse(raw: bytes) -> Resource:
-    resource: Resource = _explained(Resource.parse, raw)
-    return resource
-
-
-def _explained(parse: Callable[[bytes], Any], raw: bytes) -> Any:
-    """``parse(raw)``; when it fails because of the encoding, the error names the byte."""
+    """``raw`` as a resource; when its encoding is at fault, the error names the byte. Raises InvalidContent."""
     try:
-        return parse(raw)
-    except (InvalidContent, orjson.JSONDecodeError) as error:
+        return Resource.parse(raw)
+    except InvalidContent:
         try:
             raw.decode()
-        except UnicodeDecodeError as broken:
+        except UnicodeDecodeError as error:
             raise InvalidContent(
-                f"the body is not UTF-8: byte {broken.start} cannot be read; "
+                f"the body is not UTF-8: byte {error.start} cannot be read; "
                 "FHIR's JSON is UTF-8, not GBK or GB18030"
-            ) from broken
-        if isinstance(error, InvalidContent):
-            raise
-        raise InvalidContent(f"the body is not JSON: {error}") from error
+            ) from error
+        raise

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from fhir_server.interactions.capabilities import capabilities
 from fhir_server.interactions.context import Outcome
 from fhir_server.rest import calls
+from fhir_server.rest.operation import invoke_on_instance, invoke_on_system, invoke_on_type
 from fhir_server.rest.reply import Reply, reply_plain, reply_read, reply_write
 from fhir_server.rest.request import Request
 
@@ -33,7 +35,20 @@ class Route:
         return self.path.startswith("{type}")
 
 
+async def metadata(request: Request) -> Outcome:
+    """``GET metadata``: the CapabilityStatement, made of this very table."""
+    return await capabilities(request.server, ROUTES, request.base)
+
+
 ROUTES = (
+    Route("GET", "metadata", "capabilities", metadata, open=True),
+    Route("POST", "", "transaction", calls.transaction),
+    Route("GET", "$operation", "operation", invoke_on_system),
+    Route("POST", "$operation", "operation", invoke_on_system),
+    Route("GET", "{type}/$operation", "operation", invoke_on_type),
+    Route("POST", "{type}/$operation", "operation", invoke_on_type),
+    Route("GET", "{type}/{id}/$operation", "operation", invoke_on_instance),
+    Route("POST", "{type}/{id}/$operation", "operation", invoke_on_instance),
     Route("GET", "_history", "history-system", calls.history),
     Route("GET", "{type}", "search-type", calls.search),
     Route("POST", "{type}/_search", "search-type", calls.search_by_form),
@@ -42,6 +57,7 @@ ROUTES = (
     Route("GET", "{type}/_history", "history-type", calls.history_of_type),
     Route("GET", "{type}/{id}", "read", calls.read, reply_read),
     Route("PUT", "{type}/{id}", "update", calls.update, reply_write),
+    Route("PATCH", "{type}/{id}", "patch", calls.patch, reply_write),
     Route("DELETE", "{type}/{id}", "delete", calls.delete),
     Route("GET", "{type}/{id}/_history", "history-instance", calls.history_of_instance),
     Route("GET", "{type}/{id}/_history/{version}", "vread", calls.vread, reply_read),

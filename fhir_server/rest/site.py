@@ -7,7 +7,6 @@ language of RFC 6749.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -25,16 +24,16 @@ from fhir_server.errors import (
     NotSupported,
     Unprocessable,
 )
+from fhir_server.rest.bugs import bug
 from fhir_server.rest.metrics import RequestMetrics
 from fhir_server.rest.reply import reply_error
 
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 _FRAMEWORK_ERRORS: dict[int, type[FhirError]] = {403: Forbidden, 404: NotFound, 405: NotSupported}
 
 
-def build_site(lifespan: Lifespan, check: Callable[[], Awaitable[None]], metrics: RequestMetrics) -> FastAPI:
+def build_site(check: Callable[[], Awaitable[None]], metrics: RequestMetrics) -> FastAPI:
     """The FastAPI application. ``check`` raises StoreUnavailable unless the server can work now."""
-    site = FastAPI(title="FHIR server", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    site = FastAPI(title="FHIR server", docs_url=None, redoc_url=None, openapi_url=None)
     site.include_router(_health(check))
     site.include_router(_metrics(metrics))
     site.add_exception_handler(FhirError, _tell_error)
@@ -100,4 +99,4 @@ async def _tell_invalid_parameters(request: Request, error: Any) -> Response:
 
 
 async def _tell_bug(request: Request, error: Exception) -> Response:
-    return _as_response(FhirError("an error of the server; its log explains it"))
+    return _as_response(bug(request.scope["request_id"]))

@@ -1,0 +1,250 @@
+"""The composition root: settings in, a running server out.
+
+The only file that knows a concrete store, and the one place to see what happens on a write: the
+rules, operations and index functions of every floor come together in ``_compose``.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+import structlog
+from uuid_utils import uuid7
+
+import fhir_server.interactions.operations
+import fhir_server.referral.operations
+from fhir_server.definitions import load_definitions
+from fhir_server.interactions.context import Server
+from fhir_server.interactions.operations import find_operations
+from fhir_server.model.resource import Json
+from fhir_server.referral import rules
+from fhir_server.rest.auth import token_router
+from fhir_server.rest.endpoint import Endpoint
+from fhir_server.rest.front import Asgi, Front
+from fhir_server.rest.metrics import RequestMetrics
+from fhir_server.rest.site import build_site
+from fhir_server.search.extract import Extractor
+from fhir_server.search.index import IndexValues
+from fhir_server.search.registry import Registry
+from fhir_server.security import clients, tokens
+from fhir_server.security.caller import Caller
+from fhir_server.security.throttle import Backoff
+from fhir_server.settings import Settings
+from fhir_server.stores.sqlite.store import SqliteStore
+from fhir_server.validation import Validator
+
+Prepare = Callable[[Server], Awaitable[None]]
+
+ANONYMOUS = Caller("anonymous", system=True)
+"""Who everybody is with ``FHIR_AUTH=off``, which only a loopback host allows: like the command line
+on the same machine, without an organisation and free to act for all of them."""
+
+INTERNAL: Mapping[str, Callable[[Json], IndexValues]] = {
+    clients.TYPE: clients.index_client,
+    tokens.KEY_TYPE: lambda data: IndexValues(),
+}
+"""The server's own record types and the index rows of each."""
+
+
+def clock() -> datetime:
+    """Now, in UTC."""
+    return datetime.now(UTC)
+
+
+def time_ordered_id() -> str:
+    """A UUIDv7: ids that grow with time keep the store's index pages warm."""
+    return str(uuid7())
+
+
+def create() -> Asgi:
+    """The ASGI application with the settings of the environment: ``uvicorn --factory fhir_server.app:create``."""
+    return build(Settings()).asgi
+
+
+def build(
+    settings: Settings,
+    *,
+    prepare: Prepare | None = None,
+    now: Callable[[], datetime] = clock,
+    new_id: Callable[[], str] = time_ordered_id,
+) -> App:
+    """The application, not started yet. ``prepare`` runs when the store is open and no door is yet."""
+    return App(settings, prepare, now, new_id)
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings,
+    *,
+    now: Callable[[], datetime] = clock,
+    new_id: Callable[[], str] = time_ordered_id,
+) -> AsyncIterator[Server]:
+    """A server without doors: for the command line and for tests."""
+    server = _compose(settings, now, new_id)
+    try:
+        yield server
+    finally:
+        await server.store.close()
+
+
+class App:
+    """The server with its doors. ``asgi`` is what uvicorn runs; ``running()`` is the same for tests."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        prepare: Prepare | None,
+        now: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self.settings = settings
+        self._prepare = prepare
+        self._now = now
+        self._new_id = new_id
+        self._server: Server | None = None
+        self._front: Asgi | None = None
+
+    @property
+    def server(self) -> Server:
+        """What the doors serve; there only while the application runs."""
+        if self._server is None:
+            raise RuntimeError("the application has not been started")
+        return self._server
+
+    @property
+    def asgi(self) -> Asgi:
+        """The ASGI application; it starts and stops with the lifespan protocol."""
+        return self._answer
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[App]:
+        """Everything open inside the block, everything closed after it."""
+        async with opened(self.settings, now=self._now, new_id=self._new_id) as server:
+            self._server = server
+            if self._prepare is not None:
+                await self._prepare(server)
+            self._front = await self._open_doors(server)
+            _tune_memory()
+            try:
+                yield self
+            finally:
+                self._server = self._front = None
+
+    async def _open_doors(self, server: Server) -> Asgi:
+        settings = self.settings
+        issuer = settings.base_url or "urn:fhir-server"
+        key = await tokens.open_key(server.store, server.now)
+        issued = tokens.Tokens(server.store, key, issuer, server.now)
+        metrics = RequestMetrics()
+        endpoint = Endpoint(
+            server,
+            issued if settings.auth == "on" else None,
+            ANONYMOUS,
+            metrics,
+            base_url=fhir_base(settings),
+            max_body=settings.max_body,
+        )
+        site = build_site(server.store.check, metrics)
+        known = clients.Clients(server.store, server.now, server.new_id)
+        site.include_router(token_router(known, issued, Backoff(server.now)))
+        return Front(endpoint, site)
+
+    async def _answer(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif self._front is not None:
+            await self._front(scope, receive, send)
+        else:
+            raise RuntimeError("the application has not been started")
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        """The lifespan protocol: start, tell, wait for the end, stop, tell."""
+        await receive()
+        configure_logging(self.settings.log)
+        try:
+            async with self.running():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            structlog.get_logger("fhir_server.app").error("stopped", error=str(error))
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def fhir_base(settings: Settings) -> str | None:
+    """``FHIR_BASE_URL`` with ``/fhir`` at its end, given with or without it; None: from each request."""
+    root = (settings.base_url or "").rstrip("/").removesuffix("/fhir")
+    return f"{root}/fhir" if root else None
+
+
+def _compose(settings: Settings, now: Callable[[], datetime], new_id: Callable[[], str]) -> Server:
+    definitions = load_definitions(settings.profiles if settings.profiles.is_dir() else None)
+    parameters = Registry(definitions)
+    zone = ZoneInfo(settings.timezone)
+    extract = Extractor(parameters, definitions, zone, fhir_base(settings))
+    store = _open_store(settings, extract)
+    return Server(
+        store=store,
+        definitions=definitions,
+        parameters=parameters,
+        validate=Validator(definitions).validate,
+        extract=extract,
+        now=now,
+        new_id=new_id,
+        timezone=zone,
+        rules=rules.RULES,
+        adopt=rules.ADOPT,
+        stale=rules.STALE,
+        operations=find_operations(fhir_server.interactions.operations, fhir_server.referral.operations),
+        lenient=settings.search_handling == "lenient",
+        reference_check=settings.reference_check == "on",
+    )
+
+
+def _open_store(settings: Settings, extract: Callable[[Json], IndexValues]) -> SqliteStore:
+    """Raises ValueError for a store URL that no engine here can open."""
+    scheme, found, place = settings.store.partition("://")
+    if scheme != "sqlite" or not found:
+        raise ValueError(f"FHIR_STORE={settings.store} cannot be opened; allowed: sqlite:///path")
+    path = Path(place.removeprefix("/"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def extract_kept(type: str, content: bytes) -> IndexValues:
+        data = orjson.loads(content)
+        return INTERNAL[type](data) if type in INTERNAL else extract(data)
+
+    return SqliteStore.open(path, extract=extract_kept, durability=settings.durability)
+
+
+def _tune_memory() -> None:
+    """What was made at the start stays: the collector need not look at it again, nor look so often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def configure_logging(level: str) -> None:
+    """JSON lines on stderr, those of libraries (from warnings on) included."""
+    stamp: list[Any] = [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso")]
+    as_json = structlog.processors.JSONRenderer(lambda event, **_: orjson.dumps(event, default=str).decode())
+    structlog.configure(
+        processors=[*stamp, as_json],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    tidy = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=stamp, processors=[tidy, as_json])
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

@@ -1,0 +1,102 @@
+"""Fixtures for every floor: a whole server on a temporary SQLite file, with a fixed clock and fixed ids.
+
+``app``      the application, open, with FHIR_AUTH=on and the MLLP door closed
+``server``   its ``interactions.context.Server``
+``clock``    the server's time: ``clock.advance(seconds=90)`` moves it
+``caller``   ``caller("h1")`` is a client of Organization/h1
+``client``   httpx.AsyncClient that speaks to the application as a client of Organization/h1:
+             ``await client.get("/fhir/Patient/1")``; ``anonymous`` is the same without a token
+``shared``   the folder with public test packs; tests that need it are skipped, visibly, when it is not there
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fhir_server.app import App, build
+from fhir_server.interactions.context import Server
+from fhir_server.security.caller import Caller
+from fhir_server.security.clients import Clients
+from fhir_server.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 3, 2, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def advance(self, **span: float) -> None:
+        self.moment += timedelta(**span)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        store=f"sqlite:///{tmp_path}/fhir.db",
+        durability="normal",
+        mllp_port=0,
+        profiles=ROOT / "profiles",
+        mappings=ROOT / "mappings",
+    )
+
+
+@pytest.fixture
+async def app(settings: Settings, clock: Clock) -> AsyncIterator[App]:
+    numbers = count(1)
+    built = build(settings, now=clock, new_id=lambda: f"00000000-0000-7000-8000-{next(numbers):012x}")
+    async with built.running():
+        yield built
+
+
+@pytest.fixture
+def server(app: App) -> Server:
+    return app.server
+
+
+@pytest.fixture
+def caller() -> Callable[[str], Caller]:
+    return lambda organization: Caller(f"client-{organization}", f"Organization/{organization}")
+
+
+@pytest.fixture
+async def anonymous(app: App) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app.asgi, raise_app_exceptions=True)
+    async with httpx.AsyncClient(transport=transport, base_url="http://fhir.test", trust_env=False) as http:
+        yield http
+
+
+@pytest.fixture
+async def client(app: App, anonymous: httpx.AsyncClient) -> httpx.AsyncClient:
+    clients = Clients(app.server.store, app.server.now, app.server.new_id)
+    _, secret = await clients.add("Organization/h1", "tests", id="client-h1")
+    answer = await anonymous.post(
+        "/auth/token", data={"grant_type": "client_credentials"}, auth=("client-h1", secret)
+    )
+    anonymous.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+    return anonymous
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    folder = Path(os.environ.get("FHIR_SHARED", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"the public test packs are not at {folder}")
+    return folder
