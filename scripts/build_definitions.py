@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from fhir_server.definitions import corrections  # noqa: E402
-from fhir_server.definitions.expansion import OpenValueSetError, expand  # noqa: E402
+from fhir_server.definitions.expansion import OpenValueSet, expand  # noqa: E402
 from fhir_server.definitions.types import (  # noqa: E402
     Binding,
     Constraint,
@@ -152,7 +152,7 @@ def element_row(
 ) -> Element:
     """One ElementDefinition as a row."""
     path = element["path"]
-    types = element_types(path, element.get("type", ()))
+    types = element_types(element["base"]["path"], element.get("type", ()))
     reference = element.get("contentReference", "").removeprefix("#") or None
     known = (
         keys[reference]
@@ -178,11 +178,11 @@ def element_row(
     )
 
 
-def element_types(path: str, types: Iterable[Json]) -> tuple[ElementType, ...]:
-    """The types of an element, with FHIR's names for the three that are written as FHIRPath's."""
+def element_types(base: str, types: Iterable[Json]) -> tuple[ElementType, ...]:
+    """The types of an element first defined at ``base``, with FHIR's names for those written as FHIRPath's."""
     return tuple(
         ElementType(
-            corrections.ELEMENT_TYPES.get(path) or type_code(item),
+            corrections.ELEMENT_TYPES.get(base) or type_code(item),
             tuple(
                 name.removeprefix(STRUCTURE)
                 for name in item.get("targetProfile", ())
@@ -334,7 +334,7 @@ def codes(item: Json, systems: Mapping[str, Json], others: Mapping[str, Json]) -
         return sorted(
             {concept.code for concept in expand(item, systems.get, others.get) if not concept.abstract}
         )
-    except OpenValueSetError:
+    except OpenValueSet:
         return None
 
 

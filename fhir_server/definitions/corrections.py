@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 ELEMENT_TYPES: Mapping[str, str] = {"Resource.id": "id"}
-"""Element path → type, where the package's type is not the one of the standard's text."""
+"""Path where an element is first defined → type, where the package's is not the one of the standard's text."""
 
 EXPRESSIONS: Mapping[str, str] = {
     # Tests 'no-show'; the code is 'noshow' (ValueSet appointmentstatus).

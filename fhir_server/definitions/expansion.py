@@ -26,7 +26,7 @@ class Concept(NamedTuple):
     abstract: bool = False
 
 
-class OpenValueSetError(LookupError):
+class OpenValueSet(LookupError):
     """The codes cannot be listed from what is here; the text says why."""
 
 
@@ -113,14 +113,14 @@ def _filtered(tree: Hierarchy, rule: Json) -> set[str]:
         return {code for code in tree.concepts if re.fullmatch(value, code)}
     if op == "=":
         return _by_property(tree, name, value)
-    raise OpenValueSetError(f"the filter {name} {op} is not supported")
+    raise OpenValueSet(f"the filter {name} {op} is not supported")
 
 
 def expand(value_set: Json, system: Find, other: Find) -> tuple[Concept, ...]:
     """The codes of ``value_set`` in the order of its definition.
 
     ``system`` and ``other`` find CodeSystems and ValueSets by URL (None: not here). Raises
-    OpenValueSetError when a part cannot be listed: the system is not here or not complete.
+    OpenValueSet when a part cannot be listed: the system is not here or not complete.
     """
     return tuple(_expand(value_set, system, other, frozenset()).values())
 
@@ -130,10 +130,10 @@ def _expand(
 ) -> dict[tuple[str, str], Concept]:
     url = value_set.get("url", "")
     if url in seen:
-        raise OpenValueSetError(f"{url} includes itself")
+        raise OpenValueSet(f"{url} includes itself")
     compose = value_set.get("compose") or {}
     if not compose.get("include"):
-        raise OpenValueSetError(f"{url} has no definition of its content")
+        raise OpenValueSet(f"{url} has no definition of its content")
     found: dict[tuple[str, str], Concept] = {}
     for part in compose["include"]:
         found.update(
@@ -151,7 +151,7 @@ def _part(part: Json, system: Find, other: Find, seen: frozenset[str]) -> dict[t
     for reference in part.get("valueSet", ()):
         referred = other(reference.partition("|")[0])
         if referred is None:
-            raise OpenValueSetError(f"{reference} is not here")
+            raise OpenValueSet(f"{reference} is not here")
         sides.append(_expand(referred, system, other, seen))
     if not sides:
         return {}
@@ -165,7 +165,7 @@ def _from_system(part: Json, find: Find) -> dict[tuple[str, str], Concept]:
     if "concept" in part:
         return {(url, item.code): item for item in _enumerated(url, part["concept"], system)}
     if system is None or system.get("content") != "complete":
-        raise OpenValueSetError(f"the code system {url} is not here in full")
+        raise OpenValueSet(f"the code system {url} is not here in full")
     tree = Hierarchy(system)
     codes: Iterable[str] = tree.concepts
     for rule in part.get("filter", ()):

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from fhir_server.definitions.compact import Lazy, TerminologyFile, decode_json, read_terminology
-from fhir_server.definitions.expansion import Concept, Hierarchy, OpenValueSetError, expand
+from fhir_server.definitions.expansion import Concept, Hierarchy, OpenValueSet, expand
 
 Json = Mapping[str, Any]
 
@@ -77,5 +77,5 @@ class Terminology:
             return None
         try:
             return expand(value_set, self.code_system, self.value_set)
-        except OpenValueSetError:
+        except OpenValueSet:
             return None

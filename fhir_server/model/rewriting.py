@@ -48,8 +48,8 @@ def reference_rewriter(replacements: Mapping[str, str], members: Members) -> Rew
     if not replacements:
         return lambda raw: raw
     careful = TreeRewriter(replacements, members).rewrite
-    odd = any(char in key for key in replacements for char in "\"\\'")
-    if odd or not replacements.keys().isdisjoint(replacements.values()):
+    chained = not replacements.keys().isdisjoint(replacements.values())
+    if chained or not all(map(_is_plain, replacements)):
         return careful
     return BytesRewriter(replacements, careful).rewrite
 
@@ -63,6 +63,11 @@ def stem(key: str) -> str:
         if found:
             return head + end
     return key
+
+
+def _is_plain(key: str) -> bool:
+    """True when JSON has only one usual spelling of ``key``, and narrative none of its own."""
+    return orjson.dumps(key)[1:-1] == key.encode() and key.isascii() and "'" not in key
 
 
 class BytesRewriter:
