@@ -73,13 +73,19 @@ def test_who_is_no_party_is_told_that_there_is_no_such_task(workflow: Workflow, 
 
 def test_the_server_itself_is_every_side(workflow: Workflow) -> None:
     tried = attempt("requested", "accept", "sender")
-    move = guard.judge(workflow, guard.Attempt(tried.before, tried.after, tried.service_request, SYSTEM, "accept"))
+    move = guard.judge(
+        workflow, guard.Attempt(tried.before, tried.after, tried.service_request, SYSTEM, "accept")
+    )
     assert move is not None
     assert move.target == "accepted"
 
 
-@pytest.mark.parametrize("case", CASES["plain"], ids=lambda case: f"{case['from']}-{case['status']}-{case['gives']}")
-def test_a_plain_write_is_judged_as_the_operation_it_amounts_to(workflow: Workflow, case: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "case", CASES["plain"], ids=lambda case: f"{case['from']}-{case['status']}-{case['gives']}"
+)
+def test_a_plain_write_is_judged_as_the_operation_it_amounts_to(
+    workflow: Workflow, case: dict[str, Any]
+) -> None:
     source = workflow.states[case["from"]]
     before = None if source.name == "new" else referral_task(source.status, source.business)
     business = case.get("business", source.business)
@@ -119,7 +125,9 @@ def _take_out(tried: guard.Attempt, name: str) -> None:
             tried.after[element] = kept
 
 
-@pytest.mark.parametrize("case", CASES["edits"], ids=lambda case: f"{case['state']}-{'-'.join(case['change'])}")
+@pytest.mark.parametrize(
+    "case", CASES["edits"], ids=lambda case: f"{case['state']}-{'-'.join(case['change'])}"
+)
 def test_what_may_change_without_a_move(workflow: Workflow, case: dict[str, Any]) -> None:
     state = workflow.states[case["state"]]
     before = referral_task(state.status, state.business, note=[{"text": "first"}])
@@ -138,24 +146,31 @@ def test_a_refused_move_tells_from_where_who_and_what_is_allowed(workflow: Workf
     issue = refused.value.issues[0]
     assert issue.code == "business-rule"
     assert issue.text == "cancel is not allowed from in-progress/arrived; allowed now: nothing"
-    assert issue.diagnostics == "from=in-progress/arrived op=cancel actor=Organization/h2; allowed now: nothing"
+    assert (
+        issue.diagnostics == "from=in-progress/arrived op=cancel actor=Organization/h2; allowed now: nothing"
+    )
     assert issue.expression == "Task.status"
 
 
+REJECT = "http://cmc.example.org/fhir/CodeSystem/referral-reject-reason"
+
+
 @pytest.mark.parametrize(
-    ("reason", "is_enough"),
+    ("system", "code", "text", "is_enough"),
     [
-        ({"coding": [{"system": "http://cmc.example.org/fhir/CodeSystem/referral-reject-reason", "code": "no-capacity"}]}, True),
-        ({"coding": [{"system": "http://cmc.example.org/fhir/CodeSystem/referral-reject-reason", "code": "other"}]}, False),
-        ({"coding": [{"system": "http://cmc.example.org/fhir/CodeSystem/referral-reject-reason", "code": "other"}], "text": "x"}, True),
-        ({"coding": [{"system": "http://cmc.example.org/fhir/CodeSystem/referral-reject-reason", "code": "bored"}]}, False),
-        ({"coding": [{"system": "urn:other", "code": "no-capacity"}]}, False),
-        ({"text": "no bed"}, False),
+        (REJECT, "no-capacity", None, True),
+        (REJECT, "other", None, False),
+        (REJECT, "other", "只收妇产科", True),
+        (REJECT, "bored", None, False),
+        ("urn:other", "no-capacity", None, False),
+        (None, None, "no bed", False),
     ],
 )
-def test_a_referral_is_refused_only_for_a_coded_reason(workflow: Workflow, reason: Any, is_enough: bool) -> None:
+def test_a_referral_is_refused_only_for_a_coded_reason(
+    workflow: Workflow, system: str | None, code: str | None, text: str | None, is_enough: bool
+) -> None:
     tried = attempt("requested", "reject", "receiver")
-    tried.after["statusReason"] = reason
+    tried.after["statusReason"] = {"coding": [{"system": system, "code": code}] if code else [], "text": text}
     try:
         move = guard.judge(workflow, tried)
     except FhirError as refused:
@@ -169,7 +184,9 @@ def test_a_referral_is_refused_only_for_a_coded_reason(workflow: Workflow, reaso
 
 def test_information_is_supplied_only_when_every_question_is_answered(workflow: Workflow) -> None:
     tried = attempt("info", "supply-info", "sender")
-    waiting = guard.Attempt(tried.before, tried.after, service_request(), tried.caller, "supply-info", ("c1", "c2"))
+    waiting = guard.Attempt(
+        tried.before, tried.after, service_request(), tried.caller, "supply-info", ("c1", "c2")
+    )
     with pytest.raises(Unprocessable) as refused:
         guard.judge(workflow, waiting)
     assert [issue.rule for issue in refused.value.issues] == ["OPEN_QUESTION", "OPEN_QUESTION"]
@@ -182,7 +199,9 @@ def test_a_question_that_was_asked_before_does_not_count_again(workflow: Workflo
     tried.before["input"] = list(tried.after["input"])
     with pytest.raises(Unprocessable) as refused:
         guard.judge(workflow, tried)
-    assert [issue.expression for issue in refused.value.issues] == ["Task.input.where(type.coding.code = 'question')"]
+    assert [issue.expression for issue in refused.value.issues] == [
+        "Task.input.where(type.coding.code = 'question')"
+    ]
 
 
 def test_the_receiver_must_be_an_organization_of_this_server(workflow: Workflow) -> None:
