@@ -30,11 +30,8 @@ sys.path.insert(0, str(ROOT))
 
 from fhir_server.definitions import corrections  # noqa: E402
 from fhir_server.definitions.expansion import OpenValueSet, expand  # noqa: E402
+from fhir_server.definitions.structures import type_definitions  # noqa: E402
 from fhir_server.definitions.types import (  # noqa: E402
-    Binding,
-    Constraint,
-    Element,
-    ElementType,
     OperationDefinition,
     OperationParameter,
     SearchParameterDefinition,
@@ -47,11 +44,7 @@ ARCHIVE = "google/fhir/r4/data/hl7.fhir.r4.core.tgz"
 ARCHIVE_SHA256 = "b090bf929e1f665cf2c91583720849695bc38d2892a7c5037c56cb00817fb091"
 OUT = ROOT / "fhir_server" / "definitions" / "r4"
 
-STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
-FHIR_TYPE = STRUCTURE + "structuredefinition-fhir-type"
-REGEX = STRUCTURE + "regex"
-STANDARDS_STATUS = STRUCTURE + "structuredefinition-standards-status"
-SYSTEM_TYPES = "http://hl7.org/fhirpath/"
+STANDARDS_STATUS = "http://hl7.org/fhir/StructureDefinition/structuredefinition-standards-status"
 
 Json = dict[str, Any]
 
@@ -98,120 +91,6 @@ def read_package(wheel: Path) -> list[Json]:
 def of_type(resources: Iterable[Json], name: str) -> list[Json]:
     """The resources of one type, by URL."""
     return sorted((item for item in resources if item["resourceType"] == name), key=lambda item: item["url"])
-
-
-# ── types and elements ────────────────────────────────────────────────────────
-
-
-def type_definitions(resources: list[Json]) -> dict[str, TypeDefinition]:
-    """The 209 types of R4: no profiles, no logical models."""
-    wanted = [
-        item
-        for item in of_type(resources, "StructureDefinition")
-        if item.get("derivation") != "constraint" and item["kind"] != "logical"
-    ]
-    roots = {item["type"]: keys_of(item["snapshot"]["element"][0]) for item in wanted}
-    return {
-        item["type"]: type_definition(item, roots)
-        for item in sorted(wanted, key=lambda item: str(item["type"]))
-    }
-
-
-def keys_of(element: Json) -> frozenset[str]:
-    """The keys of an element's invariants."""
-    return frozenset(item["key"] for item in element.get("constraint", ()))
-
-
-def type_definition(structure: Json, roots: Mapping[str, frozenset[str]]) -> TypeDefinition:
-    """One StructureDefinition's snapshot as rows. ``roots`` are the invariant keys each type has anyway."""
-    name, elements = structure["type"], structure["snapshot"]["element"]
-    keys = {item["path"]: keys_of(item) for item in elements}
-    rows = [element_row(item, roots, keys) for item in elements]
-    return TypeDefinition(
-        name,
-        structure["kind"],
-        structure["abstract"],
-        structure.get("baseDefinition", "").removeprefix(STRUCTURE) or None,
-        {row.path: row for row in rows},
-        pattern(name, elements),
-    )
-
-
-def pattern(name: str, elements: list[Json]) -> str | None:
-    """The regular expression of a primitive's value, made safe for every engine."""
-    for element in elements:
-        for kind in element.get("type", ()) if element["path"] == f"{name}.value" else ():
-            for extension in kind.get("extension", ()):
-                if extension["url"] == REGEX:
-                    return corrections.engine_safe(name, extension["valueString"])
-    return None
-
-
-def element_row(
-    element: Json, roots: Mapping[str, frozenset[str]], keys: Mapping[str, frozenset[str]]
-) -> Element:
-    """One ElementDefinition as a row."""
-    path = element["path"]
-    types = element_types(element["base"]["path"], element.get("type", ()))
-    reference = element.get("contentReference", "").removeprefix("#") or None
-    known = (
-        keys[reference]
-        if reference
-        else frozenset.intersection(*(roots.get(t.code, frozenset()) for t in types))
-        if types
-        else frozenset()
-    )
-    return Element(
-        path=path,
-        name=path.rpartition(".")[2],
-        min=element["min"],
-        max=None if element["max"] == "*" else int(element["max"]),
-        types=types,
-        content_reference=reference,
-        binding=binding(element),
-        is_modifier=element.get("isModifier", False),
-        is_summary=element.get("isSummary", False),
-        constraints=tuple(
-            constraint(item) for item in element.get("constraint", ()) if item["key"] not in known
-        ),
-        short=element.get("short", ""),
-    )
-
-
-def element_types(base: str, types: Iterable[Json]) -> tuple[ElementType, ...]:
-    """The types of an element first defined at ``base``, with FHIR's names for those written as FHIRPath's."""
-    return tuple(
-        ElementType(
-            corrections.ELEMENT_TYPES.get(base) or type_code(item),
-            tuple(
-                name.removeprefix(STRUCTURE)
-                for name in item.get("targetProfile", ())
-                if name != STRUCTURE + "Resource"
-            ),
-            tuple(name.removeprefix(STRUCTURE) for name in item.get("profile", ())),
-        )
-        for item in types
-    )
-
-
-def type_code(item: Json) -> str:
-    """The name of a type; ``System.String`` is left only where FHIR has no name of its own."""
-    for extension in item.get("extension", ()):
-        if extension["url"] == FHIR_TYPE and item["code"].startswith(SYSTEM_TYPES):
-            return str(extension["valueUrl"])
-    return str(item["code"]).removeprefix(SYSTEM_TYPES)
-
-
-def binding(element: Json) -> Binding | None:
-    """The binding, without the version of the value set (there is one version of R4)."""
-    item = element.get("binding")
-    return Binding(item["strength"], item.get("valueSet", "").partition("|")[0]) if item else None
-
-
-def constraint(item: Json) -> Constraint:
-    """An invariant, corrected where R4's own expression is wrong."""
-    expression = corrections.EXPRESSIONS.get(item["key"], item["expression"])
-    return Constraint(item["key"], item["severity"], item["human"], expression)
 
 
 # ── search parameters, compartments, operations ───────────────────────────────
@@ -357,7 +236,7 @@ def compact(content: object) -> bytes:
 
 def build(resources: list[Json]) -> dict[str, bytes]:
     """File name → bytes."""
-    types, systems = type_definitions(resources), code_systems(resources)
+    types, systems = type_definitions(of_type(resources, "StructureDefinition")), code_systems(resources)
     sets = value_sets(resources, systems)
     core = {
         "version": "4.0.1",
