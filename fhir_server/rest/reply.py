@@ -53,6 +53,15 @@ def reply_write(request: Request, result: Outcome) -> Reply:
     return _sized(result.status, headers, _pretty(request, body))
 
 
+def reply_delete(request: Request, result: Outcome) -> Reply:
+    """204 with the deletion's version, or 200 with an OperationOutcome when that is preferred."""
+    headers = _version_headers(result.record) if result.record else []
+    if request.prefer.answer != "OperationOutcome":
+        return result.status, [*SAFE_HEADERS, *headers], b""
+    body = orjson.dumps(outcome(result.issues or (_DONE,)))
+    return _sized(200, [*_JSON, *headers], _pretty(request, body))
+
+
 def reply_plain(request: Request, result: Outcome) -> Reply:
     """A resource made for the answer, the issues, or nothing (204)."""
     body = result.resource

@@ -14,7 +14,7 @@ from fhir_server.interactions.capabilities import capabilities
 from fhir_server.interactions.context import Outcome
 from fhir_server.rest import calls
 from fhir_server.rest.operation import invoke_on_instance, invoke_on_system, invoke_on_type
-from fhir_server.rest.reply import Reply, reply_plain, reply_read, reply_write
+from fhir_server.rest.reply import Reply, reply_delete, reply_plain, reply_read, reply_write
 from fhir_server.rest.request import Request
 
 
@@ -58,7 +58,7 @@ ROUTES = (
     Route("GET", "{type}/{id}", "read", calls.read, reply_read),
     Route("PUT", "{type}/{id}", "update", calls.update, reply_write),
     Route("PATCH", "{type}/{id}", "patch", calls.patch, reply_write),
-    Route("DELETE", "{type}/{id}", "delete", calls.delete),
+    Route("DELETE", "{type}/{id}", "delete", calls.delete, reply_delete),
     Route("GET", "{type}/{id}/_history", "history-instance", calls.history_of_instance),
     Route("GET", "{type}/{id}/_history/{version}", "vread", calls.vread, reply_read),
 )
