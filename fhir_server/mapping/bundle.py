@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fhir_server.mapping.run import Instance
 from fhir_server.mapping.types import Recognised
 from fhir_server.model.exact import dumps_exact
 from fhir_server.model.resource import Json
-
-if TYPE_CHECKING:
-    from fhir_server.mapping.translate import Instance
 
 TAG_SYSTEM = "http://cmc.example.org/fhir/CodeSystem/mapping"
 MAPPING_URL = "http://cmc.example.org/fhir/mapping"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fhir_server.mapping.schema import schema_faults
-from fhir_server.mapping.types import CodeTable, Coding
+from fhir_server.mapping.types import CodeTable, Meaning
 from fhir_server.mapping.yaml_text import UnreadableFile, load_document
 
 
@@ -38,14 +38,14 @@ def _read_yaml(file: Path) -> CodeTable:
         raise UnreadableFile("\n".join(faults))
     data = document.data
     target = data.get("target")
-    codes = {local: _coding(meaning, target) for local, meaning in data["codes"].items()}
+    codes = {local: _meaning(said, target) for local, said in data["codes"].items()}
     return CodeTable(data["table"], data["version"], data.get("source"), codes)
 
 
-def _coding(meaning: str | dict[str, str], target: str | None) -> Coding:
-    if isinstance(meaning, str):
-        return Coding(target, meaning)
-    return Coding(meaning.get("system", target), meaning["code"], meaning.get("display"))
+def _meaning(said: str | dict[str, str], target: str | None) -> Meaning:
+    if isinstance(said, str):
+        return Meaning(target, said)
+    return Meaning(said.get("system", target), said["code"], said.get("display"), said.get("text"))
 
 
 def _read_concept_map(file: Path) -> CodeTable:
@@ -59,13 +59,13 @@ def _read_concept_map(file: Path) -> CodeTable:
     )
     if not groups:
         raise UnreadableFile(f"{name}: not a ConceptMap with at least one group")
-    codes = {code: coding for group in groups for code, coding in _group_codes(group)}
+    codes = {code: meaning for group in groups for code, meaning in _group_codes(group)}
     return CodeTable(data.get("name", file.stem), data.get("version", "0"), groups[0].get("source"), codes)
 
 
-def _group_codes(group: dict[str, Any]) -> list[tuple[str, Coding]]:
+def _group_codes(group: dict[str, Any]) -> list[tuple[str, Meaning]]:
     return [
-        (element["code"], Coding(group.get("target"), target["code"], target.get("display")))
+        (element["code"], Meaning(group.get("target"), target["code"], target.get("display")))
         for element in group.get("element", [])
         for target in element.get("target", [])[:1]
         if "code" in element and "code" in target

@@ -1,7 +1,7 @@
 """Dates as hospitals write them, read by formats that are taken literally.
 
 A format uses ``%Y %m %d %H %M %S %f %z %b %I %p``; ``%-m`` allows one digit. Unlike ``strptime`` nothing is
-guessed: ``%Y%m%d`` wants eight digits. ``hl7`` stands for the HL7 v2 time stamp ``YYYY[MM[DD[HH[MM[SS[.S]]]]]][±ZZZZ]``.
+guessed: ``%Y%m%d`` wants eight digits. ``hl7`` is HL7 v2's ``YYYY[MM[DD[HH[MM[SS[.S]]]]]][±ZZZZ]``.
 """
 
 from __future__ import annotations
@@ -94,9 +94,14 @@ def _write(parts: dict[str, str], zone: tzinfo) -> str | None:
     offset = _zone(parts["z"]) if "z" in parts else zone
     try:
         moment = datetime(
-            int(parts["Y"]), month, int(parts.get("d", 1)), _hour(parts), int(parts.get("M", 0)), int(parts.get("S", 0)),
+            int(parts["Y"]),
+            month,
+            int(parts.get("d", 1)),
+            _hour(parts),
+            int(parts.get("M", 0)),
+            int(parts.get("S", 0)),
             tzinfo=offset,
-        )  # fmt: skip
+        )
     except ValueError:
         return None
     if "H" in parts or "I" in parts:

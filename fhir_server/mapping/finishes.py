@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_server.mapping.dates import Format, read_date, write_date
 from fhir_server.mapping.faults import BAD_CHECK_DIGIT, BAD_DATE, BAD_NUMBER, UNMAPPED_CODE, StepFault, shape
-from fhir_server.mapping.types import CodeTable, Coding, Finish, Finished
+from fhir_server.mapping.types import CodeTable, Finish, Finished, Meaning
 from fhir_server.model.exact import ExactNumber
 
 Undo = Callable[[Any], str | None]
@@ -81,7 +81,7 @@ def as_date(formats: tuple[Format, ...], kind: str, zone: ZoneInfo) -> Pair:
 
 
 def as_checked(name: str, check: Callable[[str], str], on_invalid: str) -> Pair:
-    """An identifier in its normal form; a wrong check digit is an error, a warning, or no value, as ``on_invalid`` says."""
+    """An identifier in its official form; ``on_invalid``: a wrong one is an error, a warning, or just absent."""
 
     def finish(text: str) -> Finished:
         try:
@@ -96,7 +96,7 @@ def as_checked(name: str, check: Callable[[str], str], on_invalid: str) -> Pair:
 
 
 def as_code(table: CodeTable, give: str, on_unmapped: str) -> Pair:
-    """The meaning of a code in ``table``: as a ``code``, a ``coding`` or a ``concept`` (the local code kept beside it)."""
+    """The meaning of a code in ``table``: a ``code``, a ``coding``, or a ``concept`` that keeps the local code too."""
     form = {"code": _code, "coding": _coding, "concept": _concept}[give]
     keep = {"code": lambda text: None, "coding": _kept_coding(table), "concept": _kept_concept(table)}[give]
 
@@ -117,19 +117,20 @@ def as_code(table: CodeTable, give: str, on_unmapped: str) -> Pair:
     return finish, _undo_code(table, give)
 
 
-def _code(table: CodeTable, text: str, meaning: Coding) -> str:
+def _code(table: CodeTable, text: str, meaning: Meaning) -> str:
     return meaning.code
 
 
-def _coding(table: CodeTable, text: str, meaning: Coding) -> dict[str, Any]:
-    return meaning.as_json()
+def _coding(table: CodeTable, text: str, meaning: Meaning) -> dict[str, Any]:
+    return meaning.as_coding()
 
 
-def _concept(table: CodeTable, text: str, meaning: Coding) -> dict[str, Any]:
-    codings: list[dict[str, Any]] = [meaning.as_json()]
+def _concept(table: CodeTable, text: str, meaning: Meaning) -> dict[str, Any]:
+    codings: list[dict[str, Any]] = [meaning.as_coding()]
     if table.source:
         codings.append({"system": table.source, "code": text, "userSelected": True})
-    return {"coding": codings} | ({"text": meaning.display} if meaning.display else {})
+    label = meaning.text or meaning.display
+    return {"coding": codings} | ({"text": label} if label else {})
 
 
 def _kept_coding(table: CodeTable) -> Callable[[str], dict[str, Any] | None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from fhir_server.mapping.readers import csv, hl7v2
+from fhir_server.mapping.readers import csv, hl7v2, places
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Format:
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        hl7v2.FORMAT: Format(hl7v2.parse_path, ("messages",)),
+        hl7v2.FORMAT: Format(places.parse_path, ("messages",)),
         csv.FORMAT: Format(csv.parse_path, ("columns", "key")),
     }
 )

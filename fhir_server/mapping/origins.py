@@ -1,25 +1,23 @@
 """Where a field's value comes from: each origin reads it out of a ``Frame``, the view of one rule on one message.
 
-An origin gives a ``Reading`` (text, and the places it came from) or, for references, a finished value.
+``read`` gives a ``Reading`` (text, and the places it came from); ``resolve`` a value that is taken as it is.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
 
-_HOLE = re.compile(r"\{([^{}]+)\}")
-
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text read from the message and the places it stood at."""
+    """A text, the places of the message it stood at, and what was done with it so far."""
 
     text: str
     at: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
 
 
 class Frame(Protocol):
@@ -31,7 +29,7 @@ class Frame(Protocol):
     def value(self, name: str) -> Reading | None:
         """A named value of the map, treated by its own steps."""
 
-    def fact(self, name: str) -> str | None:
+    def fact(self, name: str) -> str:
         """A fact of the HIS (``uscc``)."""
 
     def reference(self, rule: str) -> str | None:
@@ -76,8 +74,7 @@ class Fact:
 
     def read(self, frame: Frame) -> Reading | None:
         """Its text."""
-        text = frame.fact(self.name)
-        return None if text is None else Reading(text)
+        return Reading(frame.fact(self.name))
 
 
 Hole = From | Named | Fact
@@ -96,7 +93,8 @@ class Text:
 
     def read(self, frame: Frame) -> Reading | None:
         """The filled template."""
-        text, at = self.literals[0], ()
+        text = self.literals[0]
+        at: tuple[str, ...] = ()
         for hole, literal in zip(self.holes, self.literals[1:], strict=True):
             found = hole.read(frame)
             if found is None:
@@ -130,8 +128,8 @@ class Const:
     value: Any
 
     def resolve(self, frame: Frame) -> Any:
-        """The value; ``{his.…}`` in its texts is filled."""
-        return _fill(self.value, frame)
+        """The value."""
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,20 +167,6 @@ class Find:
         return {"reference": found.text} if found else None
 
 
-def split_template(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """``a{b}c`` as (("a", "c"), ("b",))."""
-    pieces = _HOLE.split(text)
-    return tuple(pieces[::2]), tuple(pieces[1::2])
-
-
 def query_value(text: str) -> str:
     r"""``text`` as a search value in a URL: FHIR's ``\ | , $`` escaped, then percent-encoded where a URL needs it."""
     return quote(re.sub(r"([\\|,$])", r"\\\1", text), safe="")
-
-
-def _fill(value: Any, frame: Frame) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _fill(item, frame) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_fill(item, frame) for item in value]
-    return _HOLE.sub(lambda match: frame.fact(match[1].removeprefix("his.")) or match[0], value)

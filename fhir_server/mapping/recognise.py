@@ -60,7 +60,7 @@ def _his(mappings: Mappings, key: str | None) -> His:
 
 
 def _recognise_hl7(mappings: Mappings, key: str | None, raw: bytes, declared: str | None) -> Recognised:
-    default = mappings.his[key].codec if key in mappings.his else "utf-8"
+    default = mappings.his[key].codec if key is not None and key in mappings.his else "utf-8"
     message = hl7v2.read(raw, default, declared)
     his = _his(mappings, key) if key is not None else _his_of(mappings, message.header)
     if key is None and not message.header.charset and not declared:

@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 
-from fhir_server.mapping.yaml_text import Document
+from fhir_server.mapping.yaml_text import Document, UnreadableFile, load_document
 
 KINDS = ("map", "parts", "his", "codes")
 
@@ -25,6 +26,18 @@ def schema_faults(document: Document, kind: str) -> list[str]:
         key=lambda error: [str(step) for step in error.absolute_path],
     )
     return [text for error in errors for text in _describe(error, document)]
+
+
+def load_checked(file: Path, kind: str, faults: list[str]) -> Document | None:
+    """The document in ``file``; None when it is at fault, which is added to ``faults``."""
+    try:
+        document = load_document(file)
+    except UnreadableFile as error:
+        faults.append(str(error))
+        return None
+    wrong = schema_faults(document, kind)
+    faults.extend(wrong)
+    return None if wrong else document
 
 
 @cache
@@ -46,7 +59,8 @@ def _describe(error: ValidationError, document: Document) -> Iterator[str]:
     steps = tuple(error.absolute_path)
     place = "/".join(str(step) for step in steps) or "the file"
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        allowed = list(error.schema.get("properties", {}))
+        schema: Any = error.schema
+        allowed = list(schema.get("properties", {}))
         for key in error.instance.keys() - set(allowed):
             near = difflib.get_close_matches(key, allowed, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; allowed: {', '.join(allowed)}"
@@ -56,16 +70,17 @@ def _describe(error: ValidationError, document: Document) -> Iterator[str]:
 
 
 def _reason(error: ValidationError) -> str:
+    wanted: Any = error.validator_value
+    instance: Any = error.instance
     match error.validator:
         case "required":
-            missing = [key for key in error.validator_value if key not in error.instance]
+            missing = [key for key in wanted if key not in instance]
             return f"missing: {', '.join(missing)}"
         case "enum":
-            return f"{error.instance!r} is not allowed; allowed: {', '.join(error.validator_value)}"
+            return f"{instance!r} is not allowed; allowed: {', '.join(wanted)}"
         case "pattern":
-            return f"{error.instance!r} does not have the form {error.validator_value}"
+            return f"{instance!r} does not have the form {wanted}"
         case "type":
-            wanted = error.validator_value
             return f"expected {wanted if isinstance(wanted, str) else ' or '.join(wanted)}"
         case _:
             return error.message[:200]

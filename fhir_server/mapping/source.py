@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value of the message and where exactly it stood (``OBX[2]-5.1``, ``sfzhm``)."""
+    """A value of the message, where exactly it stood (``OBX[2]-5[1].1.1``, ``sfzhm``), and the places that chose it."""
 
     text: str
     at: str
+    chosen_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

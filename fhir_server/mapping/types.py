@@ -43,14 +43,15 @@ class His:
 
 
 @dataclass(frozen=True, slots=True)
-class Coding:
-    """What a local code means: a code of a shared system."""
+class Meaning:
+    """What a local code means: a code of a shared system, its ``display`` there, and the local ``text``."""
 
     system: str | None
     code: str
     display: str | None = None
+    text: str | None = None
 
-    def as_json(self) -> dict[str, str]:
+    def as_coding(self) -> dict[str, str]:
         """The FHIR Coding."""
         parts = {"system": self.system, "code": self.code, "display": self.display}
         return {name: value for name, value in parts.items() if value}
@@ -63,12 +64,12 @@ class CodeTable:
     name: str
     version: str
     source: str | None
-    codes: Mapping[str, Coding]
+    codes: Mapping[str, Meaning]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a piece of a mapping stands, for people: ``file:line`` and the path inside (``rules/patient/set/gender``)."""
+    """Where a piece of a mapping stands: ``file:line`` and the path inside it (``rules/patient/set/gender``)."""
 
     file: str
     path: str
@@ -94,12 +95,8 @@ class Step:
     apply: Callable[[str], str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A claim about the message: ``test`` is given a function that reads an origin's text."""
-
-    place: Place
-    test: Callable[[Callable[[Any], str | None]], bool]
+Condition = Callable[[Callable[[Any], str | None]], bool]
+"""A claim about the message: it is given a function that reads an origin's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,7 @@ class Field:
     """One element of a resource: where it comes from (an ``Origin``), how it is treated, what it becomes.
 
     ``reading`` tells that the value depends on the message: only such values keep the object around them alive.
-    ``undo`` turns the finished value back into the source's text (None: the field is not reversible).
+    ``undo`` turns the finished value back into the source's text; ``reverse``: the way back is wanted.
     """
 
     place: Place
@@ -119,8 +116,8 @@ class Field:
     default: str | None = None
     required: bool = False
     reading: bool = True
-    warn_only: bool = False
     undo: Callable[[Any], str | None] | None = None
+    reverse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +132,12 @@ class Block:
     required: bool = False
 
 
+Part = Field | Block
+
+
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """How a resource finds its earlier self: the first criteria whose values are all there; ``mode`` create or update."""
+    """How a resource finds its earlier self: the first of ``by`` that can be filled; ``mode`` is create or update."""
 
     mode: str
     by: tuple[Any, ...]
@@ -150,7 +150,7 @@ class Rule:
     place: Place
     name: str
     resource: str
-    parts: tuple[Field | Block, ...]
+    parts: tuple[Part, ...]
     id_from: tuple[Any, ...]
     upsert: Upsert | None
     when: Condition | None = None
@@ -251,12 +251,12 @@ class TraceItem:
 class Translation:
     """What came of a message.
 
-    ``bundle`` is the transaction Bundle (``raw`` bytes keep every decimal as it was sent, ``data`` is parsed);
-    ``unread`` the places of the message that no rule used; ``defaults`` the elements filled without a source;
-    ``issues`` the warnings (errors raise Untranslatable).
+    ``bundle`` is the transaction Bundle as JSON bytes, every decimal as it was sent; ``resource`` the same with its
+    parsed form. ``unread`` are the places of the message that no rule used; ``defaults`` the elements filled without
+    a source; ``issues`` the warnings (errors raise Untranslatable); ``map`` is ``name@version``.
     """
 
-    bundle: Resource
+    bundle: bytes
     trace: tuple[TraceItem, ...]
     unread: tuple[str, ...]
     defaults: tuple[str, ...]
@@ -264,3 +264,8 @@ class Translation:
     control_id: str
     sender: str
     map: str
+
+    @property
+    def resource(self) -> Resource:
+        """The Bundle as the interactions take it."""
+        return Resource.parse(self.bundle)

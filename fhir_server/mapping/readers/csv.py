@@ -72,7 +72,7 @@ def read_rows(
 
 
 def split_rows(raw: bytes, default_codec: str = "gb18030", declared: str | None = None) -> list[bytes]:
-    """Every data row as a file of its own (header and row, CRLF, the same charset), so that each can have its own outcome."""
+    """Every data row as a file of its own (header and row, CRLF, same charset), so that each has its own outcome."""
     name = codec(raw, default_codec, declared)
     header, *rows = _records(decode(raw, name))
     _check_header([column.strip() for column in header])
