@@ -21,12 +21,11 @@ from fhir_server.validation.judge import (
     judge_null,
     judge_reference,
 )
-from fhir_server.validation.place import Place, locate
+from fhir_server.validation.place import NAME_LIKE, Place, locate
 from fhir_server.validation.primitives import PRIMITIVES
 from fhir_server.validation.schema import MANY_TYPES, allowed_codes
 
 Explain = Callable[[Surroundings, Place, ValidationError], Iterator[Issue]]
-NAME_LIKE = re.compile(r"_?[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 CODE_LIKE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}", re.ASCII)
 MANY_CODES = 24
 

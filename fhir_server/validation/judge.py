@@ -110,7 +110,7 @@ def _judge_local(around: Surroundings, place: Place, id: str, targets: tuple[str
             "reference points to no contained resource: there is none with this id (ref-1)",
             place,
         )
-    elif targets and type not in targets:
+    elif targets and type not in targets and type in around.definitions.resource_types:
         yield fault("value", f"reference must point to {_any_of(targets)}, not to a contained {type}", place)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from fhir_server.definitions import Definitions
 from fhir_server.definitions.types import Element, Member
 
 Step = str | int
+NAME_LIKE = re.compile(r"_?[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
+"""What is surely a name and no text about a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +74,23 @@ def _below(definitions: Definitions, place: Place, name: str) -> Place:
     member = members.get(name.removeprefix("_"))
     value = place.value.get(name) if isinstance(place.value, dict) else None
     if member is None:
-        return Place(f"{place.expression}.{name}", "", value, None, name, None, place)
+        known = NAME_LIKE.fullmatch(name)
+        return Place(
+            f"{place.expression}.{name}" if known else place.expression, "", value, None, name, None, place
+        )
     path = "Element" if name.startswith("_") else _path_of(definitions, member, value)
     return Place(f"{place.expression}.{plain_name(member.element)}", path, value, member, name, None, place)
 
 
 def _path_of(definitions: Definitions, member: Member, value: Any) -> str:
     """A resource inside a resource has the members of its own type."""
-    type = value.get("resourceType") if member.type == "Resource" and isinstance(value, dict) else None
-    return type if type in definitions.resource_types else member.path
+    return resource_type(definitions, value) or member.path if member.type == "Resource" else member.path
+
+
+def resource_type(definitions: Definitions, value: Any) -> str:
+    """The resource type that ``value`` says it is, if R4 has it; otherwise ""."""
+    type = value.get("resourceType") if isinstance(value, dict) else None
+    return type if isinstance(type, str) and type in definitions.resource_types else ""
 
 
 def plain_name(element: Element) -> str:

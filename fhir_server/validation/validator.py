@@ -7,16 +7,17 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import jsonschema_rs
+import orjson
 
 from fhir_server.definitions import Definitions
 from fhir_server.errors import Issue
 from fhir_server.validation.characters import control_characters, may_have_control_characters
 from fhir_server.validation.contained import contained_faults
-from fhir_server.validation.explain import NAME_LIKE, explain
+from fhir_server.validation.explain import explain
 from fhir_server.validation.judge import Surroundings, contained_types
 from fhir_server.validation.narrative import narrative_fault
 from fhir_server.validation.nested import Nested, nested_branches, nested_resources
-from fhir_server.validation.place import Place, locate
+from fhir_server.validation.place import NAME_LIKE, Place, locate, resource_type
 from fhir_server.validation.schema import type_schema
 
 Json = dict[str, Any]
@@ -46,11 +47,17 @@ class Validator:
         bytes only, and a number that no double can hold does not come through the parser.
         """
         type = data.get("resourceType")
+        name = type if isinstance(type, str) and NAME_LIKE.fullmatch(type) else "Resource"
+        try:
+            has_escapes = may_have_control_characters(data)
+        except orjson.JSONEncodeError as error:
+            return [Issue("error", "structure", f"this is not JSON, or it is nested too deep: {error}", name)]
         compiled = self._lookup(type)
-        if compiled and _is_plainly_good(compiled, data) and not may_have_control_characters(data):
+        if compiled and not has_escapes and _is_plainly_good(compiled, data):
             return []
-        found = list(self._resource(data, type if isinstance(type, str) else "Resource", None, 0))
-        found.extend(self._characters(data))
+        found = list(self._resource(data, name, None, 0))
+        if has_escapes:
+            found.extend(self._characters(data, name))
         return found
 
     def _resource(
@@ -117,13 +124,11 @@ class Validator:
         for place, inner in nested_resources(branches, data["resourceType"], data, expression):
             yield from self._resource(inner, place, None, depth + 1)
 
-    def _characters(self, data: Json) -> Iterator[Issue]:
-        if not may_have_control_characters(data):
-            return
+    def _characters(self, data: Json, expression: str) -> Iterator[Issue]:
+        root = Place(expression, resource_type(self._definitions, data), data)
         for steps in control_characters(data):
-            place = locate(self._definitions, Place(str(data.get("resourceType")), "", data), steps)
             text = "control characters are not allowed in a string (only tab, line feed and carriage return)"
-            yield Issue("error", "value", text, place.expression)
+            yield Issue("error", "value", text, locate(self._definitions, root, steps).expression)
 
     def _unknown_type(self, type: object, expression: str) -> Issue:
         if type is None:
