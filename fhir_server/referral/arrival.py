@@ -98,7 +98,7 @@ async def _waiting_task(server: Server, reading: Reading, encounter: Json, calle
     if patient is None or owner is None:
         return None
     raws = await find(server, reading, "Task", patient=patient, owner=owner, status=WAITING)
-    tasks = [data for raw in raws if task.is_coordination(data := orjson.loads(raw))]
+    tasks: list[Json] = [data for raw in raws if task.is_coordination(data := orjson.loads(raw))]
     may = [about for about in tasks if guard.refusal(load_workflow(), "arrive", about, caller) is None]
     for about in sorted(may, key=_urgency, reverse=True):
         if await _is_referral_task(reading, about):

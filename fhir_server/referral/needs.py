@@ -94,14 +94,14 @@ def _is_present(datum: Datum, before: Json | None, resource: Json) -> bool:
 
 
 def _uncoded(datum: Datum, vocabulary: Vocabulary, resource: Json) -> Issue | None:
-    """The issue of a reason without one of the codes, or *other* without a text."""
-    concept = resource[datum.elements[0]]
+    """The issue of a datum without one of the codes, or *other* without a text."""
+    concept = task.value_of(task.entries(resource, datum)[-1]) if datum.io else resource[datum.elements[0]]
     given = [code for code in task.codes(concept, vocabulary.system) if code in vocabulary.codes]
     if given and (given[0] != "other" or concept.get("text")):
         return None
     listed = ", ".join(vocabulary.codes)
-    text = f"the reason must be one of {listed} (of {vocabulary.system}); other needs a text"
-    return Issue("error", "business-rule", text, datum.expression, "UNCODED_REASON", _remedy(datum))
+    text = f"{datum.text} must be one of {listed} (of {vocabulary.system}); other needs a text"
+    return Issue("error", "business-rule", text, datum.expression, "UNCODED", _remedy(datum))
 
 
 def _locked(members: Iterable[str], reason: str) -> list[Issue]:

@@ -13,8 +13,10 @@ from fhir_server.security.caller import Caller
 
 def codes(concepts: Json | list[Json] | None, system: str) -> list[str]:
     """The codes of ``system`` in a CodeableConcept or a list of them, in order."""
-    listed = concepts if isinstance(concepts, list) else [concepts or {}]
-    codings = [coding for concept in listed for coding in concept.get("coding", ())]
+    listed = concepts if isinstance(concepts, list) else [concepts]
+    codings = [
+        coding for concept in listed if isinstance(concept, dict) for coding in concept.get("coding", ())
+    ]
     return [coding["code"] for coding in codings if coding.get("system") == system and "code" in coding]
 
 

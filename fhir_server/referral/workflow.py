@@ -33,7 +33,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The codes that a coded reason may have; ``other`` is understood to need a text."""
+    """The codes that a coded datum may have; ``other`` needs a text."""
 
     system: str
     codes: tuple[str, ...]

@@ -54,7 +54,14 @@ def referral_task(status: str | None, business: str | None, **changes: Any) -> J
 
 def entry(datum: Datum) -> Json:
     """An input or output that holds ``datum``."""
-    return {"type": {"coding": [{"system": TASK_IO, "code": datum.io}]}, **VALUES[datum.value or "string"]}
+    value = VALUES[datum.value or "string"]
+    if datum.vocabulary:
+        value = {
+            "valueCodeableConcept": {
+                "coding": [{"system": datum.vocabulary.system, "code": datum.vocabulary.codes[0]}]
+            }
+        }
+    return {"type": {"coding": [{"system": TASK_IO, "code": datum.io}]}, **value}
 
 
 def everything(workflow: Workflow, op: str) -> Json:

@@ -175,7 +175,7 @@ def test_a_referral_is_refused_only_for_a_coded_reason(
         move = guard.judge(workflow, tried)
     except FhirError as refused:
         assert not is_enough
-        assert refused.issues[0].rule == "UNCODED_REASON"
+        assert refused.issues[0].rule == "UNCODED"
         assert "no-capacity" in refused.issues[0].text
     else:
         assert is_enough

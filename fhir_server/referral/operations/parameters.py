@@ -78,15 +78,14 @@ def _value(datum: Datum, entry: Json) -> Any:
     return _concept(datum, name, entry[name]) if datum.value == "CodeableConcept" else entry[name]
 
 
-def _concept(datum: Datum, name: str, value: Any) -> Any:
-    system = {"system": datum.vocabulary.system} if datum.vocabulary else {}
-    shapes = {
-        "valueCodeableConcept": lambda: value,
-        "valueCoding": lambda: {"coding": [value]},
-        "valueCode": lambda: {"coding": [{**system, "code": value}]},
-        "valueString": lambda: {"text": value},
-    }
-    return shapes[name]()
+def _concept(datum: Datum, name: str, value: Any) -> Json:
+    if name == "valueCoding":
+        return {"coding": [value]}
+    if name == "valueCode":
+        system = {"system": datum.vocabulary.system} if datum.vocabulary else {}
+        return {"coding": [{**system, "code": value}]}
+    concept: Json = {"text": value} if name == "valueString" else value
+    return concept
 
 
 def _capital(type: str | None) -> str:
