@@ -26,7 +26,7 @@ from fhir_server.errors import (
 )
 from fhir_server.rest.bugs import bug
 from fhir_server.rest.metrics import RequestMetrics
-from fhir_server.rest.reply import reply_error
+from fhir_server.rest.reply import NOSNIFF, reply_error
 
 _FRAMEWORK_ERRORS: dict[int, type[FhirError]] = {403: Forbidden, 404: NotFound, 405: NotSupported}
 
@@ -76,7 +76,7 @@ def _metrics(metrics: RequestMetrics) -> APIRouter:
 def _as_response(error: FhirError) -> Response:
     status, headers, body = reply_error(error)
     response = Response(body, status_code=status)
-    response.raw_headers = headers
+    response.raw_headers = [pair for pair in headers if pair != NOSNIFF]  # the front adds it
     return response
 
 
