@@ -57,7 +57,7 @@ def load_folder(folder: Path) -> tuple[His | None, tuple[Map, ...], list[str]]:
         faults.append(f"{folder.name}: no *.map.yaml")
     made = tuple(item for item in maps if item)
     faults.extend(_clashes(made, folder))
-    return his, made, faults
+    return his, made, list(dict.fromkeys(faults))
 
 
 def _load_his(folder: Path, faults: list[str]) -> His | None:
