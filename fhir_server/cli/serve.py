@@ -56,6 +56,8 @@ def _run(settings: Settings, *, demo: bool) -> None:
         access_log=False,
         server_header=False,
         date_header=False,
+        interface="asgi3",
+        proxy_headers=False,
         lifespan="on",
         timeout_graceful_shutdown=30,
     )

@@ -79,7 +79,7 @@ async def read_bundle(server: Server, bundle: Resource, base: str, pace: Pace) -
     """
     members = _object.decode(bundle.raw)
     raw_entries = members.pop("entry", None)
-    envelope = {name: orjson.loads(raw) for name, raw in members.items()}
+    envelope = {name: orjson.loads(bytes(raw)) for name, raw in members.items()}
     require_valid(server.validate(envelope))
     kind = envelope.get("type")
     if envelope["resourceType"] != "Bundle" or kind not in {"batch", "transaction"}:
@@ -104,7 +104,7 @@ def _split(raw: Raw | None) -> Sequence[dict[str, Raw]]:
 
 def _read_entry(server: Server, index: int, parts: dict[str, Raw], envelope: Json, base: str) -> Entry:
     resource = parts.pop("resource", None)
-    frame = {name: orjson.loads(raw) for name, raw in parts.items()}
+    frame = {name: orjson.loads(bytes(raw)) for name, raw in parts.items()}
     try:
         faults = server.validate({"resourceType": "Bundle", "type": envelope["type"], "entry": [frame]})
         require_valid([_renumbered(fault, index) for fault in faults])
