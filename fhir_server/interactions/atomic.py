@@ -34,7 +34,7 @@ from fhir_server.interactions.write import Corridor, accept, corridor
 from fhir_server.model.resource import Resource
 from fhir_server.model.rewriting import Rewrite, reference_rewriter
 from fhir_server.security.access import check_access
-from fhir_server.store import Transaction
+from fhir_server.store import Record, Transaction
 
 READS: Mapping[str, Perform] = {"read": read_entry, "vread": vread_entry, "search": search_entry}
 WRITES = frozenset({"create", "update", "patch"})
@@ -56,7 +56,7 @@ async def run_transaction(
     context: Context,
     entries: Sequence[Entry],
     pace: Pace,
-    also: Callable[[Transaction], Awaitable[None]] | None,
+    also: Callable[[Transaction, Sequence[Record]], Awaitable[None]] | None,
 ) -> list[bytes]:
     """The response entries, in the order of ``entries``. Raises what made it fail; then nothing was written."""
     await _accept_all(context, entries, pace)
@@ -71,8 +71,14 @@ async def run_transaction(
             for entry in by[name]:
                 await _carry_out(work, entry, _reader(perform))
         if also is not None:
-            await also(writing.transaction)
+            await also(writing.transaction, _left(work, entries))
     return [response(work.results[e.index], e, context.base, context.prefer) for e in entries]
+
+
+def _left(work: Work, entries: Sequence[Entry]) -> list[Record]:
+    """The records that the entries wrote, found or deleted, in the order of ``entries``."""
+    records = [work.results[entry.index].record for entry in entries]
+    return [record for record in records if record is not None]
 
 
 # ── before the store transaction: everything that can be known to be wrong ────

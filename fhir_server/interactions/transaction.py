@@ -5,7 +5,7 @@ Source: FHIR R4 http.html#transaction.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from fhir_server.errors import InvalidContent
 from fhir_server.interactions.atomic import run_transaction
@@ -17,9 +17,9 @@ from fhir_server.model.bundle import make_bundle
 from fhir_server.model.resource import Resource
 from fhir_server.security.access import check_access
 from fhir_server.security.caller import Caller
-from fhir_server.store import Transaction
+from fhir_server.store import Record, Transaction
 
-Also = Callable[[Transaction], Awaitable[None]]
+Also = Callable[[Transaction, Sequence[Record]], Awaitable[None]]
 
 
 async def transaction(
@@ -35,8 +35,9 @@ async def transaction(
 
     The answer is a Bundle with one entry for each of ``bundle``, in its order; ``prefer`` (minimal,
     representation or OperationOutcome) says what they carry. ``also`` writes more in the same store
-    transaction, after everything else. Only ``bundle.raw`` is read. Raises, for a transaction, one
-    error with the faults of all entries, their expressions beginning with ``Bundle.entry[n]``.
+    transaction, after everything else; it is given the records that the entries left. Only
+    ``bundle.raw`` is read. Raises, for a transaction, one error with the faults of all entries, their
+    expressions beginning with ``Bundle.entry[n]``.
     """
     pace = Pace()
     kind, entries = await read_bundle(server, bundle, base, pace)
