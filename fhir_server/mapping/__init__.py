@@ -5,9 +5,11 @@
 Nothing here reads or writes a store.
 """
 
+from fhir_server.mapping.check import check
 from fhir_server.mapping.faults import Malformed, Undecodable, Untranslatable
 from fhir_server.mapping.load import load_mappings
 from fhir_server.mapping.recognise import recognise, split
+from fhir_server.mapping.reverse import reverse
 from fhir_server.mapping.translate import translate
 from fhir_server.mapping.types import His, Map, Mappings, Recognised, TraceItem, Translation
 
@@ -21,8 +23,10 @@ __all__ = [
     "Translation",
     "Undecodable",
     "Untranslatable",
+    "check",
     "load_mappings",
     "recognise",
+    "reverse",
     "split",
     "translate",
 ]

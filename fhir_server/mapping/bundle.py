@@ -18,7 +18,9 @@ SID = "http://cmc.example.org/sid"
 def transaction(recognised: Recognised, instances: Sequence[Instance], sent: str) -> Json:
     """The Bundle: one entry per instance, then the Provenance that names message, mapping and version."""
     entries = [_entry(recognised, instance) for instance in instances]
-    provenance = _provenance(recognised, [instance.url for instance in instances if instance.rule.resource != "Provenance"], sent)
+    provenance = _provenance(
+        recognised, [instance.url for instance in instances if instance.rule.resource != "Provenance"], sent
+    )
     entries.append({"resource": provenance, "request": {"method": "POST", "url": "Provenance"}})
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 

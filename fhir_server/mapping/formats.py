@@ -16,11 +16,12 @@ class Format:
 
     parse_path: Callable[[str], Any]
     needs: tuple[str, ...]
+    media_type: str
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        hl7v2.FORMAT: Format(places.parse_path, ("messages",)),
-        csv.FORMAT: Format(csv.parse_path, ("columns", "key")),
+        hl7v2.FORMAT: Format(places.parse_path, ("messages",), hl7v2.MEDIA_TYPES[0]),
+        csv.FORMAT: Format(csv.parse_path, ("columns", "key"), csv.MEDIA_TYPES[0]),
     }
 )

@@ -107,6 +107,11 @@ def _check_header(names: list[str]) -> None:
         raise Malformed(f"the header names {', '.join(twice)[:80]} twice", "row 1")
 
 
+def write_row(row: Mapping[str, str]) -> str:
+    """A file of one row."""
+    return _write([list(row.keys()), list(row.values())])
+
+
 def _write(records: list[list[str]]) -> str:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\r\n").writerows(records)

@@ -97,29 +97,34 @@ class Hl7Message:
                 yield from self._field_leaves(segment, number)
 
     def _find_in(self, segments: list[Segment], path: Path) -> Found | None:
-        segment, chosen = self._segment(segments, path.which)
+        segment = self.choose_segment(segments, path.which)
         if segment is None:
             return None
+        chosen: tuple[str, ...] = (
+            ()
+            if path.which.value is None
+            else (f"{segment.name}[{segment.number}]-{path.which.part}[1].1.1",)
+        )
         place = f"{segment.name}[{segment.number}]-{path.field}"
         if path.whole:
             text = self._clean(segment.field(path.field))
             return Found(text, place, chosen) if text else None
-        at, repetition = self._repetition(segment, path.field, path.repetition)
+        at, repetition = self.choose_repetition(segment, path.field, path.repetition)
         text = self._clean(segment.part(repetition, path.component, path.subcomponent)) if at else ""
         if path.repetition.value is not None:
-            chosen = (*chosen, f"{place}[{at}].{path.repetition.part}.1")
+            chosen += (f"{place}[{at}].{path.repetition.part}.1",)
         return Found(text, f"{place}[{at}].{path.component}.{path.subcomponent}", chosen) if text else None
 
-    def _segment(self, segments: list[Segment], which: Selector) -> tuple[Segment | None, tuple[str, ...]]:
-        """The segment meant, and the places that chose it."""
+    def choose_segment(self, segments: list[Segment], which: Selector) -> Segment | None:
+        """The segment meant, None when there is none."""
         if which.value is None:
-            return (segments[which.part - 1] if which.part <= len(segments) else None), ()
+            return segments[which.part - 1] if which.part <= len(segments) else None
         for segment in segments:
             if self._clean(segment.part(segment.repetitions(which.part)[0], 1, 1)) == which.value:
-                return segment, (f"{segment.name}[{segment.number}]-{which.part}[1].1.1",)
-        return None, ()
+                return segment
+        return None
 
-    def _repetition(self, segment: Segment, field: int, which: Selector) -> tuple[int, str]:
+    def choose_repetition(self, segment: Segment, field: int, which: Selector) -> tuple[int, str]:
         """Number and text of the repetition meant; number 0 when there is none."""
         repetitions = segment.repetitions(field)
         if which.value is None:
