@@ -62,7 +62,7 @@ def _his(mappings: Mappings, key: str | None) -> His:
 def _recognise_hl7(mappings: Mappings, key: str | None, raw: bytes, declared: str | None) -> Recognised:
     default = mappings.his[key].codec if key is not None and key in mappings.his else "utf-8"
     message = hl7v2.read(raw, default, declared)
-    his = _his(mappings, key) if key is not None else _his_of(mappings, message.header)
+    his = _his(mappings, key) if key is not None else his_of(mappings, message.header)
     if key is None and not message.header.charset and not declared:
         message = hl7v2.read(raw, his.codec)
     if not message.control_id:
@@ -74,7 +74,8 @@ def _recognise_hl7(mappings: Mappings, key: str | None, raw: bytes, declared: st
     return Recognised(his, chosen, message, raw)
 
 
-def _his_of(mappings: Mappings, header: hl7v2.Header) -> His:
+def his_of(mappings: Mappings, header: hl7v2.Header) -> His:
+    """The HIS that MSH-3 and MSH-4 name. Raises NotSupported when none does."""
     for his in mappings.his.values():
         if header.facility in his.facilities and (
             not his.applications or header.application in his.applications

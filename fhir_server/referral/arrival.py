@@ -67,8 +67,10 @@ async def _request(change: Change, based_on: Json) -> Json | None:
 
 
 async def _arrive(change: Change, encounter: Json) -> None:
+    """Only an Encounter that begins now can be the one that a referral waits for, unless it is linked already."""
     found = await _linked_task(change, encounter)
-    found = found or await _waiting_task(change.server, change.transaction, encounter, change.caller)
+    if found is None and (change.before or {}).get("status") not in STEPS:
+        found = await _waiting_task(change.server, change.transaction, encounter, change.caller)
     if found is None:
         return
     link = {"reference": task.reference(found["focus"])}
