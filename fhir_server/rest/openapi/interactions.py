@@ -1,0 +1,155 @@
+"""What there is to say of each row of the route table: its words, its body, its headers and its answers.
+
+Source: FHIR R4 http.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+ALWAYS = ("Unauthenticated", "Forbidden", "Throttled", "StoreUnavailable")
+WRITING = (
+    "InvalidContent",
+    "UnsupportedMedia",
+    "TooLarge",
+    "Unprocessable",
+    "Conflict",
+    "PreconditionFailed",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """``summary`` may hold ``{type}``. ``answers``: status → what comes: resource, bundle, capabilities or nothing.
+
+    ``body`` is resource, resource-with-id, patch, form, transaction or None; ``headers`` and ``query`` name shared
+    parameters, ``searches`` adds those of the type; ``errors`` are classes of ``errors.py``.
+    """
+
+    summary: str
+    description: str
+    answers: Mapping[str, str]
+    body: str | None = None
+    headers: tuple[str, ...] = ()
+    query: tuple[str, ...] = ()
+    searches: bool = False
+    errors: tuple[str, ...] = ()
+
+
+HISTORY = Facts(
+    "",
+    "The newest version first, deletions included; pages are linked by `next`.",
+    {"200": "bundle"},
+    query=("_count", "_since"),
+    errors=("InvalidSearch",),
+)
+
+FACTS: Mapping[tuple[str, str], Facts] = {
+    ("GET", "metadata"): Facts(
+        "What this server can do (CapabilityStatement)",
+        "Made from what really answers. Needs no token.",
+        {"200": "capabilities"},
+    ),
+    ("POST", ""): Facts(
+        "Carry out a transaction or a batch",
+        "A `transaction` is done as a whole or not at all; references to `urn:uuid:…` of other entries are resolved. "
+        "The entries of a `batch` are done one by one.",
+        {"200": "bundle"},
+        body="transaction",
+        headers=("Prefer",),
+        errors=WRITING,
+    ),
+    ("GET", "_history"): Facts(
+        "What happened to all resources",
+        HISTORY.description,
+        HISTORY.answers,
+        query=HISTORY.query,
+        errors=HISTORY.errors,
+    ),
+    ("GET", "{type}"): Facts(
+        "Search {type}",
+        "Criteria are combined with AND; values separated by commas with OR. A parameter that is not known is an error "
+        "unless `Prefer: handling=lenient` is sent. Pages are linked by `next`.",
+        {"200": "bundle"},
+        headers=("Prefer-handling",),
+        searches=True,
+        errors=("InvalidSearch",),
+    ),
+    ("POST", "{type}/_search"): Facts(
+        "Search {type} with a form",
+        "The same as `GET`, for criteria that should not stand in an address (names, numbers of persons).",
+        {"200": "bundle"},
+        body="form",
+        headers=("Prefer-handling",),
+        errors=("InvalidSearch", "UnsupportedMedia"),
+    ),
+    ("POST", "{type}"): Facts(
+        "Create a {type}",
+        "The server chooses the id. With `If-None-Exist` nothing is created when the criteria find one already.",
+        {"201": "written", "200": "written"},
+        body="resource",
+        headers=("If-None-Exist", "Prefer"),
+        errors=WRITING,
+    ),
+    ("PUT", "{type}"): Facts(
+        "Update the one {type} that the criteria find, or create it",
+        "A conditional update: the search parameters stand in the address, as for a search.",
+        {"200": "written", "201": "written"},
+        body="resource",
+        headers=("If-Match", "Prefer"),
+        searches=True,
+        errors=("InvalidSearch", *WRITING),
+    ),
+    ("GET", "{type}/_history"): Facts(
+        "What happened to resources of type {type}",
+        HISTORY.description,
+        HISTORY.answers,
+        query=HISTORY.query,
+        errors=HISTORY.errors,
+    ),
+    ("GET", "{type}/{id}"): Facts(
+        "Read a {type}",
+        "`ETag` is its version, `Last-Modified` the time of its last change.",
+        {"200": "resource", "304": "nothing"},
+        headers=("If-None-Match", "If-Modified-Since"),
+        query=("_summary", "_elements"),
+        errors=("NotFound", "Gone"),
+    ),
+    ("PUT", "{type}/{id}"): Facts(
+        "Update a {type}, or create it with this id",
+        "The body's id is the one of the address. `If-Match` refuses the change when somebody else was faster.",
+        {"200": "written", "201": "written"},
+        body="resource-with-id",
+        headers=("If-Match", "Prefer"),
+        errors=WRITING,
+    ),
+    ("PATCH", "{type}/{id}"): Facts(
+        "Change parts of a {type} (JSON Patch)",
+        "Operations of RFC 6902, done in order; the result is checked like an update.",
+        {"200": "written"},
+        body="patch",
+        headers=("If-Match", "Prefer"),
+        errors=("NotFound", "Gone", *WRITING),
+    ),
+    ("DELETE", "{type}/{id}"): Facts(
+        "Delete a {type}",
+        "Its versions stay readable. Deleting what is not there is no error.",
+        {"204": "nothing"},
+        errors=("Conflict",),
+    ),
+    ("GET", "{type}/{id}/_history"): Facts(
+        "The versions of a {type}",
+        HISTORY.description,
+        HISTORY.answers,
+        query=HISTORY.query,
+        errors=("NotFound", *HISTORY.errors),
+    ),
+    ("GET", "{type}/{id}/_history/{version}"): Facts(
+        "Read a version of a {type}",
+        "A version never changes.",
+        {"200": "resource"},
+        errors=("NotFound", "Gone"),
+    ),
+}
+"""One row per route that is no operation, by method and path."""

@@ -1,0 +1,139 @@
+"""The rows of the route table as OpenAPI paths.
+
+Source: OpenAPI 3.1 §4.8.8-4.8.17; FHIR R4 http.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from fhir_server.definitions import Definitions
+from fhir_server.rest.openapi.examples import ID
+from fhir_server.rest.openapi.interactions import ALWAYS, FACTS, Facts
+from fhir_server.rest.openapi.parameters import CONTROLS, search_form, search_parameters, shared
+from fhir_server.rest.openapi.responses import FHIR_JSON, error_references
+from fhir_server.rest.openapi.schemas import reference_to
+from fhir_server.search.registry import Registry
+
+Json = dict[str, Any]
+JSON_PATCH = "application/json-patch+json"
+FORM = "application/x-www-form-urlencoded"
+HEADERS: Json = {
+    "ETag": {"description": "the version", "schema": {"type": "string"}},
+    "Last-Modified": {"description": "when it was written", "schema": {"type": "string"}},
+}
+LOCATION: Json = {"Location": {"description": "where this version can be read", "schema": {"type": "string"}}}
+WORDS = {
+    "200": "done",
+    "201": "created",
+    "204": "done; nothing to show",
+    "304": "nothing has changed since",
+}
+
+
+class Row(Protocol):
+    """What is read of a row of the route table."""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+
+    @property
+    def path(self) -> str:
+        """The shape of its path below the base: ``{type}/{id}``."""
+
+    @property
+    def interaction(self) -> str:
+        """FHIR's code of the interaction."""
+
+    @property
+    def open(self) -> bool:
+        """True when no token is asked for."""
+
+
+def route_paths(
+    rows: Iterable[Row], registry: Registry, definitions: Definitions, type: str | None
+) -> Iterator[tuple[str, str, Json]]:
+    """(path, method, operation) of each row about ``type`` (None: about no type) that is no $operation."""
+    for row in rows:
+        if row.interaction != "operation" and row.path.startswith("{type}") == (type is not None):
+            path = "/" + row.path.replace("{type}", type or "")
+            yield path, row.method.lower(), _operation(row, registry, definitions, type)
+
+
+def _operation(row: Row, registry: Registry, definitions: Definitions, type: str | None) -> Json:
+    facts = FACTS[row.method, row.path]
+    name = type or "System"
+    names = [part[1:-1] for part in row.path.split("/") if part in {"{id}", "{version}"}]
+    parameters = shared(*names, *facts.query)
+    if facts.searches and type:
+        parameters += shared(*search_parameters(registry, definitions, type), *CONTROLS)
+    shown: Json = {
+        "operationId": f"{name}-{row.interaction}-{row.method.lower()}"
+        + ("-criteria" if facts.searches else ""),
+        "tags": [name],
+        "summary": facts.summary.format(type=type),
+        "description": facts.description,
+        "parameters": parameters + shared(*facts.headers),
+        "responses": _answers(facts, type) | error_references((*facts.errors, *ALWAYS)),
+    }
+    if row.open:
+        shown["security"] = []
+    body = _body(facts.body, registry, type)
+    return shown | {"requestBody": body} if body else shown
+
+
+def _answers(facts: Facts, type: str | None) -> Json:
+    return {status: _answer(status, kind, type) for status, kind in facts.answers.items()}
+
+
+def _answer(status: str, kind: str, type: str | None) -> Json:
+    shown: Json = {"description": WORDS[status]}
+    if kind == "nothing":
+        return shown
+    name = {"bundle": "Bundle", "capabilities": "CapabilityStatement"}.get(kind, type)
+    example = f"{type or 'System'}-bundle" if kind == "bundle" else f"{name}-{ID}"
+    shown["content"] = {FHIR_JSON: {"schema": reference_to(str(name))}}
+    if kind != "capabilities":
+        shown["content"][FHIR_JSON]["examples"] = _named(example)
+    if kind in {"resource", "written"}:
+        shown["headers"] = HEADERS | LOCATION if kind == "written" else HEADERS
+    return shown
+
+
+def _named(example: str) -> Json:
+    return {"example": {"$ref": f"#/components/examples/{example}"}}
+
+
+def _body(kind: str | None, registry: Registry, type: str | None) -> Json | None:
+    if kind is None:
+        return None
+    if kind == "form":
+        return {"content": {FORM: {"schema": search_form(registry, str(type)), "example": {"_count": 10}}}}
+    if kind == "patch":
+        return {"required": True, "content": {JSON_PATCH: {"schema": PATCH_SCHEMA, "example": PATCH_EXAMPLE}}}
+    example = {
+        "resource": str(type),
+        "resource-with-id": f"{type}-{ID}",
+        "transaction": "System-transaction",
+    }[kind]
+    schema = reference_to(type or "Bundle")
+    return {"required": True, "content": {FHIR_JSON: {"schema": schema, "examples": _named(example)}}}
+
+
+PATCH_SCHEMA: Json = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "required": ["op", "path"],
+        "properties": {
+            "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+            "path": {"type": "string", "description": "a JSON Pointer: `/name/0/text`"},
+            "from": {"type": "string"},
+            "value": {},
+        },
+    },
+}
+PATCH_EXAMPLE: list[Json] = [{"op": "add", "path": "/language", "value": "zh-CN"}]
