@@ -12,12 +12,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from fhir_server.search.index import IndexValues
 from fhir_server.search.query import Query
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One version of one resource.
 
     ``version`` counts from 1 without gaps; ``updated`` is in microseconds since 1970 UTC;
@@ -61,7 +62,8 @@ class Reading(Protocol):
         """One version, current or past."""
 
     async def search(self, query: Query) -> Page:
-        """The matching, not deleted resources in the query's order (default: newest primary date first, then id order of creation)."""
+        """The matching, not deleted resources in the query's order; without ``sort``: newest primary date first,
+        then newest created."""
 
     async def count(self, query: Query) -> int:
         """How many resources match, pages and counts aside."""
@@ -96,8 +98,8 @@ class Store(Reading, Protocol):
         cursor: str | None = None,
         total: bool = True,
     ) -> Page:
-        """Versions, newest first, of one resource, of one type or of all FHIR types (a type that begins with ``_`` only when named).
-        ``since``: updated at or after; ``at``: the versions current at that moment."""
+        """Versions, newest first, of one resource, of one type or of all FHIR types (a type that begins with ``_``
+        only when named). ``since``: updated at or after; ``at``: the versions current at that moment."""
 
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """Writes in the order they were made, with a ``sequence`` greater than ``after``."""

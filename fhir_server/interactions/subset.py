@@ -7,7 +7,6 @@ Source: FHIR R4 search.html#summary, search.html#elements.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 
 import msgspec
 
@@ -42,7 +41,7 @@ def subset(
     kept = _select(definitions, record.type, members, keep, deep=summary == "true")
     kept["meta"] = _tagged(members.get("meta"))
     order = {name: kept[name] for name in ("resourceType", "id", "meta") if name in kept}
-    return replace(record, content=msgspec.json.encode(order | kept))
+    return msgspec.structs.replace(record, content=msgspec.json.encode(order | kept))
 
 
 def _in_summary(element: Element) -> bool:

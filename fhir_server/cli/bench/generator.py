@@ -31,11 +31,15 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Requests (whole HTTP/1.1 messages) to be sent in turn, and what each answer must be: status, and text in it."""
+    """Requests (whole HTTP/1.1 messages) to be sent in turn, and what each answer must be.
+
+    ``status``, and ``text`` in the body: exactly ``times`` times, or at least once when that is 0.
+    """
 
     requests: Sequence[bytes]
     status: int
     text: bytes = b""
+    times: int = 0
 
 
 def has_wrk() -> bool:
@@ -64,14 +68,27 @@ function init(args)
     requests[#requests + 1] = file:read(length)
   end
   file:close()
-  expected_status, expected_text = tonumber(args[2]), args[3] or ""
+  expected_status, expected_text, times = tonumber(args[2]), args[3] or "", tonumber(args[4])
+end
+function count(body)
+  local found, from = 0, 1
+  while true do
+    local first, last = string.find(body, expected_text, from, true)
+    if not first then return found end
+    found, from = found + 1, last + 1
+  end
+end
+function good(body)
+  if expected_text == "" then return true end
+  if times == 0 then return string.find(body, expected_text, 1, true) end
+  return count(body) == times
 end
 function request()
   index = index % #requests + 1
   return requests[index]
 end
 function response(status, headers, body)
-  if status ~= expected_status or (expected_text ~= "" and not string.find(body, expected_text, 1, true)) then
+  if status ~= expected_status or not good(body) then
     wrong = wrong + 1
   end
 end
@@ -99,7 +116,7 @@ def _measure_with_wrk(port: int, plan: Plan, seconds: float, folder: Path) -> Me
         "-s",
         str(script),
     ]
-    arguments = ["--", str(requests), str(plan.status), plan.text.decode()]
+    arguments = ["--", str(requests), str(plan.status), plan.text.decode(), str(plan.times)]
     done = subprocess.run(
         [*command, f"http://127.0.0.1:{port}/", *arguments], capture_output=True, check=True
     )
@@ -134,9 +151,13 @@ async def _connection(port: int, plan: Plan, first: int, until: float, latencies
         index += CONNECTIONS
         status, body = await _answer(reader)
         latencies.append(time.perf_counter() - began)
-        wrong += status != plan.status or plan.text not in body
+        wrong += status != plan.status or not _good(plan, body)
     writer.close()
     return wrong
+
+
+def _good(plan: Plan, body: bytes) -> bool:
+    return body.count(plan.text) == plan.times if plan.times else plan.text in body
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:

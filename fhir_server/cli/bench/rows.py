@@ -45,7 +45,7 @@ def _patient_code(token: str, patients: int) -> Plan:
         request("GET", f"/fhir/Observation?patient=Patient/p{n}&code={code}&_sort=-date", token)
         for n in _numbers(patients)
     ]
-    return Plan(requests, 200, b'"code":"2823-3"')
+    return Plan(requests, 200, b'"fullUrl"', times=1)
 
 
 def _name(token: str, patients: int) -> Plan:
