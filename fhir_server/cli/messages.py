@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 import orjson
 import typer
 
 from fhir_server.cli.failures import ENVIRONMENT, INPUT, UsageFault
 from fhir_server.cli.targets import fetch_token
+
+if TYPE_CHECKING:
+    from fhir_server.mapping import Translation
 
 CONTENT_TYPES = {".hl7": "x-application/hl7-v2+er7", ".csv": "text/csv", ".json": "application/json"}
 START, END = b"\x0b", b"\x1c\x0d"
@@ -35,18 +39,22 @@ def map_message(
     trace: Annotated[bool, typer.Option("--trace", help="say where every element came from")] = False,
 ) -> None:
     """Print the Bundle a local message becomes; nothing is written. Exit 1 when it cannot be translated."""
-    from fhir_server.mapping import load_mappings, recognise, translate
+    from fhir_server.mapping import load_mappings, recognise, split, translate
     from fhir_server.settings import Settings
 
-    mappings = load_mappings(Settings().mappings)
-    recognised = recognise(mappings, his, file.read_bytes(), content_type(file))
-    translation = translate(recognised)
-    typer.echo(orjson.dumps(orjson.loads(translation.bundle), option=orjson.OPT_INDENT_2).decode())
+    mappings, kind = load_mappings(Settings().mappings), content_type(file)
+    for raw in split(mappings, his, file.read_bytes(), kind):
+        _show(translate(recognise(mappings, his, raw, kind)), trace=trace)
+
+
+def _show(translation: Translation, *, trace: bool) -> None:
+    typer.echo(msgspec.json.format(translation.bundle, indent=2).decode())
     for issue in translation.issues:
         typer.echo(f"{issue.severity}: {issue.expression or ''} {issue.text}", err=True)
     if trace:
-        for step in translation.trace:
-            typer.echo(str(step), err=True)
+        for item in translation.trace:
+            steps = f" ({', '.join(item.steps)})" if item.steps else ""
+            typer.echo(f"{item.target} ← {item.source} {item.raw!r}{steps} by {item.rule}", err=True)
         for path in translation.unread:
             typer.echo(f"not read: {path}", err=True)
 

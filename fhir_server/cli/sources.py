@@ -40,8 +40,8 @@ class Head(msgspec.Struct, rename="camel"):
 
     @property
     def runs(self) -> bool:
-        """True for a Bundle that is to be carried out, not kept."""
-        return self.resource_type == "Bundle" and self.type in {"transaction", "batch"}
+        """True for a Bundle that is to be carried out; one that has an id is a resource to be kept."""
+        return self.resource_type == "Bundle" and self.type in {"transaction", "batch"} and self.id is None
 
 
 _head = msgspec.json.Decoder(Head)
