@@ -51,6 +51,7 @@ class Expression:
         self._run = run
 
     def __call__(self, focus: Node | Items, scope: Scope | None = None) -> Items:
+        """The items that the expression selects from ``focus``."""
         items = focus if isinstance(focus, list) else [focus]
         if scope is None:
             scope = Scope(dict.fromkeys(("%resource", "%rootResource", "%context"), items))

@@ -5,7 +5,7 @@ Source: FHIRPath N1 §6.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -94,10 +94,14 @@ def _implies(left: Truth, right: Truth) -> Truth:
     return _or(None if left is None else not left, right)
 
 
-def _logic(decide: Callable[[Truth, Truth], Truth]) -> Build:
+def _logic(decide: Callable[[Truth, Truth], Truth], enough: Mapping[Truth, bool]) -> Build:
+    """``enough``: left side → the result that it decides alone; the right side is not evaluated then."""
+
     def build(compiler: Compiler, tree: Binary, left: Closure, right: Closure) -> Closure:
         def run(focus: Items, scope: Scope) -> Items:
             one = compiler.boolean(tree.left, left(focus, scope))
+            if one in enough:
+                return [enough[one]]
             return collection(decide(one, compiler.boolean(tree.right, right(focus, scope))))
 
         return run
@@ -148,10 +152,10 @@ BINARY: dict[str, Build] = _table(
     (
         ("= !=", _equality),
         ("< <= > >=", _order),
-        ("and", _logic(_and)),
-        ("or", _logic(_or)),
-        ("xor", _logic(_xor)),
-        ("implies", _logic(_implies)),
+        ("and", _logic(_and, {False: False})),
+        ("or", _logic(_or, {True: True})),
+        ("xor", _logic(_xor, {})),
+        ("implies", _logic(_implies, {False: True})),
         ("|", _union),
         ("in", _in),
         ("contains", _contains),

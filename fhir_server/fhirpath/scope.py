@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import timedelta, timezone, tzinfo
+from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any
 
 from fhir_server.fhirpath.node import Node
+from fhir_server.model.dates import CHINA
 
-CHINA = timezone(timedelta(hours=8))
 Resolve = Callable[[Node], Node | None]
 Items = list[Any]
 
@@ -19,12 +19,12 @@ def no_resolution(reference: Node) -> Node | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scope:
     """``variables`` are the ``%name``s as collections; ``index`` is ``$index``.
 
     ``resolve`` finds the resource that a Reference, canonical or uri node points to; ``zone`` is that
-    of times without one.
+    of times without one. Treat it as read-only (it is not frozen, because making one must be cheap).
     """
 
     variables: Mapping[str, Items] = field(default_factory=dict)
@@ -34,4 +34,4 @@ class Scope:
 
     def at(self, index: int) -> Scope:
         """The same, inside an iteration."""
-        return replace(self, index=index)
+        return Scope(self.variables, self.resolve, self.zone, index)

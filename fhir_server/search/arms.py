@@ -177,7 +177,9 @@ def _steps(tree: Tree) -> list[Step] | None:
         return None
     source = tree.source if isinstance(tree, Member | Call | Index | TypeTest) else None
     before = [] if source is None else _steps(source)
-    return None if before is None else [*before, *last]
+    if before is None or (isinstance(last[0], At) and not (before and isinstance(before[-1], Name))):
+        return None
+    return [*before, *last]
 
 
 def _last(tree: Tree) -> tuple[Step, ...] | None:
@@ -187,7 +189,7 @@ def _last(tree: Tree) -> tuple[Step, ...] | None:
         return (Cast(tree.type),) if tree.operator == "as" else None
     if isinstance(tree, Index):
         number = tree.index.value if isinstance(tree.index, Literal) else None
-        return (At(number),) if isinstance(number, int) else None
+        return (At(number),) if isinstance(number, int) and not isinstance(number, bool) else None
     return _called(tree) if isinstance(tree, Call) else None
 
 

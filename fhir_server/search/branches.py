@@ -13,13 +13,19 @@ from typing import Any
 
 from fhir_server.fhirpath import Expression, Model, Node, compile_tree
 from fhir_server.fhirpath.ast import Binary, Member, Tree
+from fhir_server.fhirpath.node import ANY_RESOURCE
+from fhir_server.fhirpath.values import type_name
 from fhir_server.search.arms import At, Cast, Compute, Name, Path, Where, equals_text
-from fhir_server.search.index import TokenRow
 from fhir_server.search.registry import Arm
 from fhir_server.search.types import date, quantity, reference, special, string, token, uri
 from fhir_server.search.types.base import Emit, Rows
 
 Test = Callable[[Any], bool]
+SYSTEM_TYPES = {"Boolean": "boolean", "Integer": "integer", "Decimal": "decimal", "String": "string"}
+"""FHIRPath's own types → the FHIR types whose rows they make."""
+
+FEW = 4
+"""Up to so many members it is faster to look for each than to go through all that an object has."""
 
 
 class Emitters:
@@ -59,6 +65,11 @@ class Branch:
     doors: dict[str, tuple[Test, Branch]] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def leads_on(self) -> bool:
+        """True when there is something to be done here or further on (after ``prune``)."""
+        return bool(self.emits or self.names or self.edges or self.doors)
+
 
 @dataclass(slots=True)
 class Edge:
@@ -95,7 +106,7 @@ def grow(
     """
     steps = arm.path.steps
     if steps and isinstance(steps[0], Compute):
-        root.emits.append(_computed(model, steps[0].tree, arm.key))
+        root.emits.append(_computed(model, emitters, steps[0].tree, arm))
         return
     if _grow_name(model, root, type, arm, start):
         return
@@ -120,7 +131,7 @@ def _grow_name(model: Model, root: Branch, type: str, arm: Arm, start: str) -> b
     *before, last = arm.path.steps or (At(0),)
     if arm.kind != "string" or not isinstance(last, Name):
         return False
-    places = [place for place in follow(model, [Place(root, type, start or type)], Path(tuple(before)))]
+    places = follow(model, [Place(root, type, start or type)], Path(tuple(before)))
     if not places or any(place.type != "HumanName" for place in places):
         return False
     for place in places:
@@ -164,6 +175,8 @@ def test(model: Model, place: Place, criterion: Tree) -> Test:
         if any(step.json_name == name and not step.is_list for step in model.steps(place.path, name)):
             return lambda value: value.get(name) == wanted
     expression = compile_tree(criterion, model)
+    if place.type in ANY_RESOURCE:
+        return lambda value: _is_true(expression, Node.of(value))
     return lambda value: _is_true(expression, Node(value, place.type, place.path))
 
 
@@ -171,15 +184,29 @@ def _is_true(expression: Expression, node: Node) -> bool:
     return [item.value if isinstance(item, Node) else item for item in expression(node)] == [True]
 
 
-def _computed(model: Model, tree: Tree, key: int) -> Emit:
-    """A truth value computed from the whole resource."""
+def _computed(model: Model, emitters: Emitters, tree: Tree, arm: Arm) -> Emit:
+    """What an expression over the whole resource gives, each item by its type."""
     expression = compile_tree(tree, model)
+    known: dict[str, Emit | None] = {}
 
     def emit(value: dict[str, Any], rows: Rows) -> None:
-        truth = _is_true(expression, Node.of(value))
-        rows.tokens.append(TokenRow(key, "true" if truth else "false", ""))
+        for item in expression(Node.of(value)):
+            type = item.type if isinstance(item, Node) else SYSTEM_TYPES.get(type_name(item), "")
+            if type not in known:
+                known[type] = emitters.make(arm.kind, type, arm.key)
+            found = known[type]
+            if found is not None:
+                found(item.value if isinstance(item, Node) else item, rows)
 
     return emit
+
+
+def prune(branch: Branch) -> Branch:
+    """``branch`` without the members that lead nowhere: the other types of a choice that was narrowed down."""
+    branch.doors = {name: (test, prune(inside)) for name, (test, inside) in branch.doors.items()}
+    branch.doors = {name: door for name, door in branch.doors.items() if door[1].leads_on}
+    branch.edges = {name: edge for name, edge in branch.edges.items() if prune(edge.branch).leads_on}
+    return branch
 
 
 # ── walking ───────────────────────────────────────────────────────────────────
@@ -213,6 +240,23 @@ def _object(edges: Mapping[tuple[str, int | None], Edge]) -> Emit:
     for (name, index), edge in edges.items():
         actions.setdefault(name, []).append(_edge(edge, index))
     table = {name: _sequence(found) for name, found in actions.items()}
+    return _few(table) if len(table) <= FEW else _many(table)
+
+
+def _few(table: Mapping[str, Emit]) -> Emit:
+    """Ask the object for each name: it may have many others."""
+    wanted = tuple(table.items())
+
+    def run(value: dict[str, Any], rows: Rows) -> None:
+        for name, action in wanted:
+            if name in value:
+                action(value[name], rows)
+
+    return run
+
+
+def _many(table: Mapping[str, Emit]) -> Emit:
+    """Ask the table for each member: the object has few of the names."""
     find = table.get
 
     def run(value: dict[str, Any], rows: Rows) -> None:

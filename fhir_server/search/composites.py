@@ -1,73 +1,119 @@
-"""The rows of a composite parameter: every combination of its components' values in one element.
+"""The rows of composite parameters: every combination of the components' values in one element.
 
+All composites of one base element are made together, because most of them share a component.
 Source: FHIR R4 search.html#composite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any, NamedTuple
 
 from fhir_server.fhirpath import Model
-from fhir_server.search.branches import Branch, Emitters, Place, follow, grow, walker
+from fhir_server.search.branches import Branch, Emitters, Place, follow, grow, prune, walker
 from fhir_server.search.index import CompositeRow, DateRow, NumberRow, StringRow
 from fhir_server.search.registry import Arm
 from fhir_server.search.types.base import Emit, Rows
 
-Collect = Callable[[Any, Rows], list[NamedTuple]]
+Parts = list[NamedTuple]
+_new: Any = tuple.__new__
+Complete = Callable[[list[Any]], Parts]
+
+LISTS: Mapping[str, str] = {
+    "token": "tokens",
+    "reference": "references",
+    "uri": "uris",
+    "string": "strings",
+    "date": "dates",
+    "number": "numbers",
+    "position": "positions",
+}
+"""Kind of rows → the list of ``Rows`` they are added to."""
+
+COMPLETE: Mapping[str, Complete] = {
+    "strings": lambda rows: [StringRow(key, text, exact, 0) for key, text, exact, _ in rows],
+    "dates": lambda rows: [_new(DateRow, (*row, 0)) for row in rows],
+    "numbers": lambda rows: [_new(NumberRow, (*row, 0)) for row in rows],
+}
+"""How rows that get an ``edge`` later are completed here, where they have none."""
 
 
-def composite(model: Model, emitters: Emitters, arm: Arm) -> Emit:
-    """The function that adds the rows of ``arm`` for one base element."""
-    collectors = [_component(model, emitters, arm, alternatives) for alternatives in arm.components]
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One component: the members that its paths start with, in the base element or the resource, and what finds it."""
 
+    names: frozenset[str]
+    above: bool
+    walk: Emit
+    list: str
+
+    def collect(self, value: Mapping[str, Any], rows: Rows) -> Parts:
+        """The rows of the values: added to ``rows`` by the walk and taken off again."""
+        found: list[Any] = getattr(rows, self.list)
+        start = len(found)
+        self.walk(rows.resource if self.above else value, rows)
+        parts = found[start:]
+        del found[start:]
+        return COMPLETE[self.list](parts) if self.list in COMPLETE else parts
+
+
+def composites(model: Model, emitters: Emitters, arms: Iterable[Arm]) -> Emit:
+    """The function that adds the rows of ``arms``, which have one base path, for one base element."""
+    known: dict[str, Component] = {}
+    plans: dict[str, list[tuple[int, tuple[Component, ...]]]] = {}
+    for arm in arms:
+        components = tuple(_component(model, emitters, arm, part, known) for part in arm.components)
+        for name in _telling(components).names:
+            plans.setdefault(name, []).append((arm.key, components))
+    return _emit(tuple(plans.items()))
+
+
+def _telling(components: Sequence[Component]) -> Component:
+    """The component whose members decide most often that there is no row: the last one in the element itself."""
+    return next((component for component in reversed(components) if not component.above), components[-1])
+
+
+def _emit(plans: Sequence[tuple[str, Sequence[tuple[int, tuple[Component, ...]]]]]) -> Emit:
     def emit(value: Any, rows: Rows) -> None:
-        parts = []
-        for collect in collectors:
-            found = collect(value, rows)
-            if not found:
-                return
-            parts.append(found)
-        rows.composites.extend(CompositeRow(arm.key, combination) for combination in product(*parts))
+        for name, found in plans:
+            if name in value:
+                for key, components in found:
+                    _combine(key, components, value, rows)
 
     return emit
 
 
-def _component(model: Model, emitters: Emitters, arm: Arm, alternatives: tuple[Arm, ...]) -> Collect:
-    """The function that finds the values of one component."""
-    bases = follow(model, [Place(Branch(), arm.type, arm.type)], arm.path)
-    base = bases[0]
-    inside, outside = Branch(), Branch()
-    for part in alternatives:
-        if part.path.from_resource:
-            grow(model, emitters, outside, arm.type, part)
-        else:
-            grow(model, emitters, inside, base.type, part, start=base.path)
-    here, above = _collector(inside), _collector(outside)
-    return lambda value, rows: [*here(value, rows), *above(rows.resource, rows)]
+def _combine(key: int, components: Sequence[Component], value: Any, rows: Rows) -> None:
+    parts = []
+    for component in components:
+        found = component.collect(value, rows)
+        if not found:
+            return
+        parts.append(found)
+    rows.composites += [_new(CompositeRow, (key, combination)) for combination in product(*parts)]
 
 
-def _collector(branch: Branch) -> Collect:
-    """The function that walks ``branch`` when the value has one of the members it starts with."""
-    names = frozenset(name for name, _ in branch.edges)
-    if not names:
-        return lambda value, rows: []
-    walk = walker(branch)
-
-    def collect(value: Any, rows: Rows) -> list[NamedTuple]:
-        if names.isdisjoint(value):
-            return []
-        found = Rows(rows.resource)
-        walk(value, found)
-        return _complete(found)
-
-    return collect
-
-
-def _complete(found: Rows) -> list[NamedTuple]:
-    rows: list[NamedTuple] = [*found.tokens, *found.references, *found.uris, *found.positions]
-    rows += [StringRow(key, text, exact, 0) for key, text, exact, _ in found.strings]
-    rows += [DateRow(*row, 0) for row in found.dates]
-    rows += [NumberRow(*row, 0) for row in found.numbers]
-    return rows
+def _component(
+    model: Model, emitters: Emitters, arm: Arm, alternatives: tuple[Arm, ...], known: dict[str, Component]
+) -> Component:
+    """The component that reads ``alternatives``; equal ones of several composites are one object."""
+    name = "|".join(f"{part.path}:{part.kind}" for part in alternatives)
+    if name not in known:
+        base = follow(model, [Place(Branch(), arm.type, arm.type)], arm.path)[0]
+        branch = Branch()
+        above = alternatives[0].path.from_resource
+        for part in alternatives:
+            grow(
+                model,
+                emitters,
+                branch,
+                arm.type if above else base.type,
+                part,
+                start=arm.type if above else base.path,
+            )
+        prune(branch)
+        names = frozenset(name for name, _ in branch.edges)
+        known[name] = Component(names, above, walker(branch), LISTS[alternatives[0].kind])
+    return known[name]

@@ -12,14 +12,15 @@ from datetime import tzinfo
 from typing import Any
 
 from fhir_server.definitions import Definitions
-from fhir_server.search.branches import Branch, Emitters, grow, walker
-from fhir_server.search.composites import composite
+from fhir_server.search.branches import Branch, Emitters, grow, prune, walker
+from fhir_server.search.composites import composites
 from fhir_server.search.index import OPEN_LOW, DateRow, IndexValues, NumberRow, StringRow
-from fhir_server.search.registry import Registry
+from fhir_server.search.registry import Arm, Registry
 from fhir_server.search.types.base import Emit, Rows
 
 Json = dict[str, Any]
 Extract = Callable[[Json], IndexValues]
+_new: Any = tuple.__new__
 
 
 class Extractor:
@@ -39,6 +40,7 @@ class Extractor:
         self._compiled: dict[str, Extract] = {}
 
     def __call__(self, data: Json) -> IndexValues:
+        """The rows of the resource ``data``."""
         if self._revision != self.registry.revision:
             self._compiled.clear()
             self._revision = self.registry.revision
@@ -49,14 +51,16 @@ class Extractor:
         return extract(data)
 
     def _compile(self, type: str) -> Extract:
-        root = Branch()
+        model, root = self.registry.model, Branch()
+        bases: dict[str, list[Arm]] = {}
         for arm in self.registry.arms(type).values():
             if arm.kind == "composite":
-                emit = composite(self.registry.model, self.emitters, arm)
-                grow(self.registry.model, self.emitters, root, type, arm, emit)
+                bases.setdefault(str(arm.path), []).append(arm)
             else:
-                grow(self.registry.model, self.emitters, root, type, arm)
-        return _extract(walker(root), self.registry.primary_dates(type))
+                grow(model, self.emitters, root, type, arm)
+        for arms in bases.values():
+            grow(model, self.emitters, root, type, arms[0], composites(model, self.emitters, arms))
+        return _extract(walker(prune(root)), self.registry.primary_dates(type))
 
 
 def _extract(walk: Emit, primary: Sequence[Sequence[int]]) -> Extract:
@@ -123,19 +127,25 @@ def _strings(rows: Sequence[tuple[int, str, str, bool]]) -> list[StringRow]:
     """Pinyin and the like do not take part in the order."""
     plain = [row for row in rows if row[3]]
     marks = edges([(key, text, text) for key, text, _, _ in plain])
-    found = [
-        StringRow(key, text, exact, mark) for (key, text, exact, _), mark in zip(plain, marks, strict=True)
+    found: list[StringRow] = [
+        _new(StringRow, (*row[:3], mark)) for row, mark in zip(plain, marks, strict=True)
     ]
-    return found + [StringRow(key, text, exact, 0) for key, text, exact, counts in rows if not counts]
+    if len(plain) < len(rows):
+        found += [StringRow(key, text, exact, 0) for key, text, exact, counts in rows if not counts]
+    return found
 
 
 def _dates(rows: Sequence[tuple[int, int, int]]) -> list[DateRow]:
-    return [DateRow(*row, mark) for row, mark in zip(rows, edges(rows), strict=True)]
+    if len(rows) == 1:
+        return [_new(DateRow, (*rows[0], 3))]
+    return [_new(DateRow, (*row, mark)) for row, mark in zip(rows, edges(rows), strict=True)]
 
 
 def _numbers(rows: Sequence[tuple[int, float, float, str, str]]) -> list[NumberRow]:
-    marks = edges([(key, low, high) for key, low, high, _, _ in rows])
-    return [NumberRow(*row, mark) for row, mark in zip(rows, marks, strict=True)]
+    if len(rows) == 1:
+        return [_new(NumberRow, (*rows[0], 3))]
+    marks = edges([row[:3] for row in rows])
+    return [_new(NumberRow, (*row, mark)) for row, mark in zip(rows, marks, strict=True)]
 
 
 __all__ = ["Extract", "Extractor", "edges"]

@@ -11,13 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-
 OPEN_LOW, OPEN_HIGH = -(2**62), 2**62
 """The ends of a period that has no start or no end: before and after every date."""
 
 
 class TokenRow(NamedTuple):
-    """``system`` is "" when there is none; ``code`` is folded (``search.types.token.fold_code``), "" when only a system is known."""
+    """``system`` is "" when there is none, ``code`` "" when only a system is known.
+
+    ``code`` is folded (``search.types.token.fold_code``) in the rows of FHIR resources.
+    """
 
     key: int
     code: str
@@ -43,7 +45,9 @@ class UriRow(NamedTuple):
 
 
 class StringRow(NamedTuple):
-    """``text`` is normalised (search.types.string.normalise), ``exact`` as it stands; ``edge``: 1 = least, 2 = greatest of its key, 3 = both.
+    """``text`` is normalised (search.types.string.normalise), ``exact`` as it stands.
+
+    ``edge``: 1 = least, 2 = greatest of its key, 3 = both, 0 = neither.
 
     ``pinyin`` rows have ``exact`` "": they answer starts-with searches only.
     """

@@ -6,9 +6,10 @@ Source: FHIR R4 search.html#table (which data types each parameter type can hold
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+
 from fhir_server.definitions.types import Member
-from fhir_server.fhirpath import ExpressionError, Model
-from fhir_server.search.arms import Cast, Compute, Name, Path, Step
+from fhir_server.fhirpath import ExpressionError, Model, compile_tree
+from fhir_server.search.arms import Cast, Compute, Name, Path, Step, Where
 
 QUANTITIES = frozenset({"Quantity", "Age", "Count", "Distance", "Duration"})
 TEXTS = frozenset({"string", "markdown", "code", "id", "uri", "url", "canonical", "oid", "uuid"})
@@ -43,10 +44,17 @@ DECOMPOSED: Mapping[str, tuple[str, ...]] = {
 
 
 def leaves(model: Model, type: str, path: Path, kind: str) -> list[str]:
-    """The data types at the ends of ``path`` that rows of ``kind`` can hold. Raises ExpressionError for a name that R4 does not have."""
+    """The data types at the ends of ``path`` that rows of ``kind`` can hold; of a computed value "computed".
+
+    Raises ExpressionError for a name that R4 does not have and for a predicate that cannot be compiled.
+    """
     allowed = HOLDS[kind]
     if path.steps and isinstance(path.steps[0], Compute):
-        return ["boolean"]
+        compile_tree(path.steps[0].tree, model)
+        return ["computed"]
+    for step in path.steps:
+        if isinstance(step, Where):
+            compile_tree(step.criterion, model)
     return [end for end in _ends(model, type, path) if end in allowed]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from difflib import get_close_matches
 from typing import Any
@@ -99,7 +99,7 @@ class _Parser:
         except ControlError as error:
             self.issues.append(Issue("error", error.code, f"{name}: {error}", f"http.{name}"))
         except ValueError as error:
-            self.issues.append(Issue("error", "invalid", f"{name}={_short(value)}: {error}", f"http.{name}"))
+            self.issues.append(Issue("error", "invalid", f"{name}: {error}", f"http.{name}"))
 
     def _control(self, code: str, modifier: str, value: str) -> None:
         effective = self.controls.take(code, modifier, value)
@@ -110,7 +110,7 @@ class _Parser:
 
     def _criterion(self, name: str, code: str, modifier: str, value: str) -> None:
         parameter = self.registry.parameters(self.type).get(code)
-        if parameter is None:
+        if parameter is None or "." in modifier:
             self._unknown(name, code, value)
             return
         self.clauses.append(self._clause(parameter, modifier, value))
@@ -118,11 +118,11 @@ class _Parser:
 
     def _unknown(self, name: str, code: str, value: str) -> None:
         known = self.registry.parameters(self.type)
-        if self.lenient and "." not in name:
+        if self.lenient:
             self.ignored.append((name, value))
         elif code in LATER_PARAMETERS:
             raise ControlError(f"the parameter {code} is not supported")
-        elif "." in code and code.partition(".")[0] in known:
+        elif "." in name and code.partition(".")[0] in known:
             raise ControlError("a chain through another resource is not supported")
         else:
             raise ControlError(_unknown_text(self.type, code, known))
@@ -149,8 +149,6 @@ class _Parser:
         """The parameter as its values are to be read. Raises ControlError for a modifier it does not have."""
         if not modifier or modifier in self._modifiers(parameter):
             return parameter
-        if "." in modifier:
-            raise ControlError("a chain through another resource is not supported")
         if parameter.kind == "reference" and modifier in self.registry.definitions.resource_types:
             return _narrowed(parameter, modifier)
         raise ControlError(*self._refusal(parameter, modifier))
@@ -170,8 +168,6 @@ class _Parser:
 
 
 def _narrowed(parameter: SearchParameter, type: str) -> SearchParameter:
-    from dataclasses import replace
-
     if parameter.targets and type not in parameter.targets:
         raise ControlError(f"it refers to {', '.join(parameter.targets)}, not to {type}", "invalid")
     return replace(parameter, targets=(type,))
@@ -181,10 +177,6 @@ def _truth(value: str) -> bool:
     if value not in TRUTH:
         raise ValueError(":missing is true or false")
     return TRUTH[value]
-
-
-def _short(value: str) -> str:
-    return value if len(value) <= 60 else value[:57] + "…"
 
 
 def _unknown_text(type: str, code: str, known: Mapping[str, SearchParameter]) -> str:

@@ -302,6 +302,10 @@ class Registry:
     def _component_arms(self, type: str, url: str, base: Path, kind: str, expression: str) -> tuple[Arm, ...]:
         rows = ROWS.get(kind, kind)
         found = paths(parse(EXPRESSIONS.get((url, expression), expression)), frozenset(), frozenset())
+        if len({path.from_resource for path in found}) > 1:
+            raise ExpressionError(
+                expression, 0, "a component reads either its element or %resource, not both"
+            )
         arms = tuple(Arm(0, type, path, rows) for path in found)
         whole = (path if path.from_resource else Path((*base.steps, *path.steps)) for path in found)
         if not any(leaves(self.model, type, path, rows) for path in whole):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
@@ -28,7 +28,6 @@ class Reading:
     now: int
 
 
-@dataclass(slots=True)
 class Rows:
     """The rows of a resource while it is walked; those with an ``edge`` are completed at the end.
 
@@ -36,15 +35,28 @@ class Rows:
     (key, low, high, system, code). ``resource`` is the JSON being walked.
     """
 
-    resource: dict[str, Any]
-    tokens: list[TokenRow] = field(default_factory=list)
-    references: list[ReferenceRow] = field(default_factory=list)
-    uris: list[UriRow] = field(default_factory=list)
-    strings: list[tuple[int, str, str, bool]] = field(default_factory=list)
-    dates: list[tuple[int, int, int]] = field(default_factory=list)
-    numbers: list[tuple[int, float, float, str, str]] = field(default_factory=list)
-    composites: list[CompositeRow] = field(default_factory=list)
-    positions: list[PositionRow] = field(default_factory=list)
+    __slots__ = (
+        "composites",
+        "dates",
+        "numbers",
+        "positions",
+        "references",
+        "resource",
+        "strings",
+        "tokens",
+        "uris",
+    )
+
+    def __init__(self, resource: dict[str, Any]) -> None:
+        self.resource = resource
+        self.tokens: list[TokenRow] = []
+        self.references: list[ReferenceRow] = []
+        self.uris: list[UriRow] = []
+        self.strings: list[tuple[int, str, str, bool]] = []
+        self.dates: list[tuple[int, int, int]] = []
+        self.numbers: list[tuple[int, float, float, str, str]] = []
+        self.composites: list[CompositeRow] = []
+        self.positions: list[PositionRow] = []
 
 
 Emit = Callable[[Any, Rows], None]

@@ -60,7 +60,7 @@ def _quantity(key: int) -> Emit:
             return
         low = high = float(amount)
         comparator = value.get("comparator")
-        if comparator in BOUNDS:
+        if comparator is not None and comparator in BOUNDS:
             low, high = BOUNDS[comparator](low)
         _add(key, value, low, high, rows)
 

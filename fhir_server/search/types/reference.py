@@ -66,12 +66,11 @@ def _uri(key: int, base_url: str | None) -> Emit:
 
 
 def _reference(key: int, base_url: str | None) -> Emit:
-    uri = _uri(key, base_url)
-
     def emit(value: dict[str, Any], rows: Rows) -> None:
         text = value.get("reference")
         if text:
-            uri(text, rows)
+            for type, id in located(text, base_url):
+                rows.references.append(_new(ReferenceRow, (key, id, type)))
 
     return emit
 

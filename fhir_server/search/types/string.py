@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from fhir_server.search.index import StringRow
+from fhir_server.search.leaves import DECOMPOSED
 from fhir_server.search.registry import SearchParameter
 from fhir_server.search.types import pinyin
 from fhir_server.search.types.base import Emit, Reading, Rows
@@ -53,11 +54,6 @@ def _text(key: int) -> Emit:
     return emit
 
 
-EMITTERS: Mapping[str, Callable[[int], Emit]] = dict.fromkeys(
-    ("string", "markdown", "code", "id", "uri", "url", "canonical", "oid", "uuid"), _text
-)
-
-
 def of_name(keys: Mapping[str, int]) -> Emit:
     """The rows of a HumanName; ``keys`` are those of its parts (text, family, given …) that are searched."""
     parts = [(part, key, part in {"given", "prefix", "suffix"}) for part, key in keys.items()]
@@ -76,6 +72,30 @@ def of_name(keys: Mapping[str, int]) -> Emit:
             rows.strings.extend((key, text, "", False) for key, text in pinyin.readings(value, keys))
 
     return emit
+
+
+def _name(key: int) -> Emit:
+    return of_name(dict.fromkeys(DECOMPOSED["HumanName"], key))
+
+
+def _address(key: int) -> Emit:
+    text = _text(key)
+
+    def emit(value: dict[str, Any], rows: Rows) -> None:
+        for part in DECOMPOSED["Address"]:
+            found = value.get(part, ())
+            for line in found if isinstance(found, list) else [found] if found else []:
+                text(line, rows)
+
+    return emit
+
+
+EMITTERS: Mapping[str, Callable[[int], Emit]] = {
+    **dict.fromkeys(("string", "markdown", "code", "id", "uri", "url", "canonical", "oid", "uuid"), _text),
+    "HumanName": _name,
+    "Address": _address,
+}
+"""A HumanName or an Address as a whole comes only from computed values; paths lead to their parts."""
 
 
 # ── meeting ───────────────────────────────────────────────────────────────────

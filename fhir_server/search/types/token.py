@@ -95,11 +95,11 @@ def _coding(key: int) -> Emit:
 
 
 def _concept(key: int) -> Emit:
-    coding = _coding(key)
-
     def emit(value: dict[str, Any], rows: Rows) -> None:
         for item in value.get("coding", ()):
-            coding(item, rows)
+            code, system = item.get("code", ""), item.get("system", "")
+            if code or system:
+                rows.tokens.append(_new(TokenRow, (key, fold_code(code), system)))
 
     return emit
 
