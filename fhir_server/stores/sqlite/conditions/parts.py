@@ -1,0 +1,89 @@
+"""What a clause becomes: fixed pieces of SQL, and the values bound to them.
+
+Inside the pieces ``t`` is the row that drives the search (it has ``date`` and ``rid``) and ``p`` a
+row that is looked for beside it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from fhir_server.search.query import Clause
+from fhir_server.stores.sqlite.symbols import Symbols
+
+Values = tuple[Any, ...]
+
+LEAST: Final = -(2**63)
+GREATEST: Final = 2**63 - 1
+
+
+class Arm(NamedTuple):
+    """A range of rows of an index table: ``SELECT t.date, t.rid FROM table WHERE where``.
+
+    ``ordered``: the rows come newest first without sorting; ``unique``: no resource twice.
+    """
+
+    table: str
+    where: str
+    values: Values
+    ordered: bool
+    unique: bool
+
+
+class Probe(NamedTuple):
+    """A test of the resource of the row ``t``."""
+
+    where: str
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One clause. ``arms`` find its resources (() when it can only test, as ``:not``), ``probe`` tests one.
+
+    ``rank`` guesses how few there are: 0 a handful, 1 few (one patient's), 2 unknown. ``latest``: no
+    resource with a later primary date matches (None: unknown).
+    """
+
+    arms: tuple[Arm, ...]
+    probe: Probe
+    rank: int = 2
+    latest: int | None = None
+
+
+class Scope(NamedTuple):
+    """Where a clause is compiled: the connection it will run on, the numbers of texts, the type searched."""
+
+    connection: sqlite3.Connection
+    symbols: Symbols
+    tid: int
+
+    def number(self, text: str) -> int:
+        """The number of a repeating text, UNKNOWN when no row has it."""
+        return self.symbols.find(self.connection, text)
+
+
+Compiler = Callable[[Scope, Clause], Condition]
+
+
+def any_of(probes: Iterable[Probe]) -> Probe:
+    """True when one of ``probes`` is."""
+    pieces = list(probes)
+    if len(pieces) == 1:
+        return pieces[0]
+    values = tuple(value for piece in pieces for value in piece.values)
+    return Probe("(" + " OR ".join(f"({piece.where})" for piece in pieces) + ")", values)
+
+
+def count_upto(connection: sqlite3.Connection, arms: Iterable[Arm], limit: int) -> int:
+    """How many rows the arms have, counted no further than ``limit``."""
+    found = 0
+    for arm in arms:
+        statement = f"SELECT count(*) FROM (SELECT 1 FROM {arm.table} WHERE {arm.where} LIMIT ?)"  # noqa: S608
+        found += connection.execute(statement, (*arm.values, limit - found)).fetchone()[0]
+        if found >= limit:
+            break
+    return found

@@ -1,0 +1,129 @@
+"""Tokens, references and uris: exact texts in the table ``term``.
+
+Source: FHIR R4 search.html#token, #reference, #uri.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import orjson
+
+from fhir_server.search.query import Clause, ReferenceValue, TokenValue
+from fhir_server.search.registry import SearchParameter
+from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Scope, any_of
+
+FEW_TYPES: Final = frozenset(
+    {"Patient", "Encounter", "EpisodeOfCare", "ServiceRequest", "Task", "Specimen", "Appointment"}
+)
+"""References to one of these have few sources, so they drive a search without being counted first."""
+
+SEVERAL: Final = 8
+"""More wanted terms than this go to SQLite as one list."""
+
+
+class Wanted(NamedTuple):
+    """A row looked for. ``text`` None: any, ``extra`` None: any."""
+
+    key: int
+    text: str | None
+    extra: int | None
+
+
+def token(scope: Scope, clause: Clause) -> Condition:
+    """``code``, ``system|code``, ``|code``, ``system|``."""
+    parameter = clause.parameter
+    return terms([_token(scope, parameter, key, value) for key in parameter.keys for value in clause.values])
+
+
+def reference(scope: Scope, clause: Clause) -> Condition:
+    """``Patient/1``, ``1``, a URL."""
+    parameter = clause.parameter
+    wanted = [
+        each
+        for key in parameter.keys
+        for value in clause.values
+        for each in _references(scope, parameter, key, value)
+    ]
+    few = len(clause.values) <= SEVERAL and all(_is_narrow(parameter, value) for value in clause.values)
+    return terms(wanted, rank=1 if few else 2)
+
+
+def uri(scope: Scope, clause: Clause) -> Condition:
+    """A uri, byte by byte."""
+    return terms([Wanted(key, value.uri, 0) for key in clause.parameter.keys for value in clause.values])
+
+
+def below(scope: Scope, clause: Clause) -> Condition:
+    """``:below``: the uri itself and everything under it as a path."""
+    arms, probes = [], []
+    for key in clause.parameter.keys:
+        for value in clause.values:
+            stem = value.uri.rstrip("/")
+            values = (key, stem, stem + "/", stem + "0")
+            where = "{0}.key = ? AND ({0}.text = ? OR ({0}.text >= ? AND {0}.text < ?))"
+            arms.append(Arm("term t", where.format("t"), values, ordered=False, unique=False))
+            probes.append(Probe(f"t.rid IN (SELECT rid FROM term p WHERE {where.format('p')})", values))  # noqa: S608
+    return Condition(tuple(arms), any_of(probes))
+
+
+def terms(wanted: Sequence[Wanted], rank: int = 2) -> Condition:
+    """Resources that have one of the ``wanted`` rows."""
+    if len(wanted) > SEVERAL and all(each.text is not None for each in wanted):
+        return _listed(wanted)
+    return Condition(tuple(_arm(each) for each in wanted), any_of(_probe(each) for each in wanted), rank)
+
+
+def _token(scope: Scope, parameter: SearchParameter, key: int, value: TokenValue) -> Wanted:
+    extra = None if value.system is None else scope.number(value.system)
+    if parameter.system is not None:
+        own = scope.number(parameter.system)
+        extra = own if extra in {None, own} else -1
+    return Wanted(key, value.code, extra)
+
+
+def _references(scope: Scope, parameter: SearchParameter, key: int, value: ReferenceValue) -> list[Wanted]:
+    type = value.type
+    if parameter.target is not None:
+        if type not in {None, parameter.target}:
+            return [Wanted(key, value.id, -1)]
+        type = parameter.target
+    return [Wanted(key, value.id, None if type is None else scope.number(type))]
+
+
+def _is_narrow(parameter: SearchParameter, value: ReferenceValue) -> bool:
+    return (parameter.target or value.type) in FEW_TYPES
+
+
+def _arm(wanted: Wanted) -> Arm:
+    key, text, extra = wanted
+    if text is None:
+        return Arm("term t", "t.key = ? AND t.extra = ?", (key, extra), ordered=False, unique=False)
+    if extra is None:
+        return Arm("term t", "t.key = ? AND t.text = ?", (key, text), ordered=True, unique=False)
+    return Arm(
+        "term t", "t.key = ? AND t.text = ? AND t.extra = ?", (key, text, extra), ordered=True, unique=True
+    )
+
+
+def _probe(wanted: Wanted) -> Probe:
+    key, text, extra = wanted
+    if text is None:
+        return Probe("t.rid IN (SELECT rid FROM term p WHERE p.key = ? AND p.extra = ?)", (key, extra))
+    if extra is None:
+        return Probe(f"EXISTS ({_SAME})", (key, text))
+    return Probe(f"EXISTS ({_SAME} AND p.extra = ?)", (key, text, extra))
+
+
+_SAME: Final = "SELECT 1 FROM term p WHERE p.key = ? AND p.text = ? AND p.date = t.date AND p.rid = t.rid"
+_LIST: Final = "{0}.key = v.value ->> 0 AND {0}.text = v.value ->> 1 AND (v.value ->> 2 IS NULL OR {0}.extra = v.value ->> 2)"
+
+
+def _listed(wanted: Sequence[Wanted]) -> Condition:
+    values = (orjson.dumps(wanted).decode(),)
+    arm = Arm("json_each(?) v CROSS JOIN term t", _LIST.format("t"), values, ordered=False, unique=False)
+    where = f"{_LIST.format('p')} AND p.date = t.date AND p.rid = t.rid"
+    return Condition(
+        (arm,), Probe(f"EXISTS (SELECT 1 FROM json_each(?) v CROSS JOIN term p WHERE {where})", values)
+    )

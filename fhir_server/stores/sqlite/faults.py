@@ -1,0 +1,34 @@
+"""SQLite's errors in the words of whoever runs the server."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from fhir_server.errors import StoreUnavailable
+
+_ADVICE: Final = {
+    "SQLITE_FULL": "the disk is full: free space, then send again",
+    "SQLITE_BUSY": "another program holds the database: send again",
+    "SQLITE_LOCKED": "another program holds the database: send again",
+    "SQLITE_CORRUPT": "the database file is damaged: stop the server and restore the file from a backup",
+    "SQLITE_NOTADB": "the database file is damaged or not a database: restore the file from a backup",
+    "SQLITE_IOERR": "the disk reports an error: check the disk, then restart the server",
+    "SQLITE_READONLY": "the database cannot be written: check the owner and mode of the file and its folder",
+    "SQLITE_CANTOPEN": "the database file cannot be opened: check that its folder exists and may be written",
+}
+
+
+def unavailable(error: Exception) -> StoreUnavailable:
+    """The error to raise for ``error`` of SQLite (or of the compression)."""
+    name = getattr(error, "sqlite_errorname", "")
+    family = "_".join(name.split("_")[:2])
+    advice = _ADVICE.get(family)
+    if advice is None:
+        advice = f"the database did not answer ({name or type(error).__name__}): send again"
+    return StoreUnavailable(advice, diagnostics=name or None)
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """True when another program holds the lock for now."""
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")

@@ -1,0 +1,85 @@
+"""Reading the tables through one connection: the same inside a transaction and outside."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+import zstandard
+
+from fhir_server.search.query import Query
+from fhir_server.store import Page, Record
+from fhir_server.stores.sqlite.blobs import Blobs
+from fhir_server.stores.sqlite.faults import unavailable
+from fhir_server.stores.sqlite.search import Search
+from fhir_server.stores.sqlite.symbols import Symbols
+
+METHODS: Final = ("DELETE", "POST", "PUT", "PATCH")
+"""``resource.method`` is the place in this tuple: 0 means deleted."""
+
+CURRENT: Final = "SELECT version, updated, method, content, sequence FROM resource WHERE tid = ? AND id = ?"
+PAST: Final = """
+    SELECT h.version, h.updated, h.method, h.content, h.sequence FROM resource r
+    JOIN history h ON h.rid = r.rid AND h.version = ? WHERE r.tid = ? AND r.id = ?"""
+
+
+class Reader:
+    """What can be asked of one connection. Raises StoreUnavailable when SQLite fails."""
+
+    def __init__(self, connection: sqlite3.Connection, blobs: Blobs, symbols: Symbols) -> None:
+        self.connection = connection
+        self._blobs = blobs
+        self._symbols = symbols
+
+    def read(self, type: str, id: str) -> Record | None:
+        """See ``store.Reading.read``."""
+        try:
+            tid = self._symbols.get(type) or self.type_number(type)
+            row = self.connection.execute(CURRENT, (tid, id)).fetchone()
+            return self.record(type, id, *row) if row else None
+        except (sqlite3.Error, zstandard.ZstdError) as error:
+            raise unavailable(error) from error
+
+    def read_many(self, keys: Sequence[tuple[str, str]]) -> list[Record]:
+        """See ``store.Reading.read_many``."""
+        found = (self.read(type, id) for type, id in keys)
+        return [record for record in found if record is not None and not record.deleted]
+
+    def read_version(self, type: str, id: str, version: int) -> Record | None:
+        """See ``store.Reading.read_version``."""
+        current = self.read(type, id)
+        if current is None or current.version == version:
+            return current
+        try:
+            row = self.connection.execute(PAST, (version, self.type_number(type), id)).fetchone()
+            return self.record(type, id, *row) if row else None
+        except (sqlite3.Error, zstandard.ZstdError) as error:
+            raise unavailable(error) from error
+
+    def search(self, query: Query) -> Page:
+        """See ``store.Reading.search``."""
+        try:
+            search = Search(self.connection, self._symbols, query)
+            rows, following = search.page()
+            total = search.total() if query.total != "none" else None
+            return Page(tuple(self.record(query.type, *row) for row in rows), following, total)
+        except (sqlite3.Error, zstandard.ZstdError) as error:
+            raise unavailable(error) from error
+
+    def count(self, query: Query) -> int:
+        """See ``store.Reading.count``."""
+        try:
+            return Search(self.connection, self._symbols, query).total()
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
+
+    def type_number(self, type: str) -> int:
+        """The number of a resource type, UNKNOWN when none was ever kept."""
+        return self._symbols.find(self.connection, type)
+
+    def record(
+        self, type: str, id: str, version: int, updated: int, method: int, blob: bytes, sequence: int
+    ) -> Record:
+        """A row of ``resource`` or ``history`` as a Record."""
+        return Record(type, id, version, updated, METHODS[method], self._blobs.decompress(blob), sequence)

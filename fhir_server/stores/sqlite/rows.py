@@ -1,0 +1,182 @@
+"""IndexValues → rows of the index tables, and the statements that keep and remove them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from fhir_server.search.index import (
+    DateRow,
+    IndexValues,
+    NumberRow,
+    ReferenceRow,
+    StringRow,
+    TokenRow,
+    UriRow,
+)
+
+Row = tuple[Any, ...]
+Lookup = Mapping[str, int]
+
+DAY: Final = 86_400_000_000
+WIDTHS: Final = (DAY, 366 * DAY)
+"""Class 0 of ``period.span`` is at most a day wide, class 1 a year, class 2 wider or open: so that "ends after X" can be looked
+for near X in the narrow classes."""
+
+_CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
+
+
+class Rows(NamedTuple):
+    """The index rows of one resource, per table."""
+
+    term: set[Row]
+    string: set[Row]
+    period: set[Row]
+    number: set[Row]
+    composite: set[Row]
+    position: set[Row]
+
+    def without(self, other: Rows) -> Rows:
+        """The rows that ``other`` has not."""
+        return Rows(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+def no_rows() -> Rows:
+    """Of a resource that does not exist or is deleted."""
+    return Rows(set(), set(), set(), set(), set(), set())
+
+
+class Table(NamedTuple):
+    """How the rows of one index table are written. The first ``identity`` columns are its primary key."""
+
+    insert: str
+    delete: str
+    identity: int
+
+
+def _table(name: str, columns: str, identity: int) -> Table:
+    names = columns.split()
+    key = " AND ".join(f"{column} = ?" for column in names[:identity])
+    return Table(
+        f"INSERT OR IGNORE INTO {name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608
+        f"DELETE FROM {name} WHERE {key}",  # noqa: S608
+        identity,
+    )
+
+
+TABLES: Final = (
+    _table("term", "key text date rid extra", 5),
+    _table("string", "key text date rid exact edge", 5),
+    _table("period", "key span low high date rid edge", 6),
+    _table("number", "key span low high date rid text extra edge", 8),
+    _table(
+        "composite",
+        "key text date rid place extra low high text2 extra2 low2 high2 text3 extra3 low3 high3",
+        5,
+    ),
+    _table("position", "key latitude longitude date rid", 5),
+)
+"""In the order of the fields of Rows."""
+
+
+def index_rows(values: IndexValues, rid: int, symbols: Lookup) -> Rows:
+    """The rows to keep for ``values`` of the resource ``rid``. ``symbols`` gives the numbers of repeating texts."""
+    date = values.date
+    term: set[Row] = {(key, code, date, rid, symbols[system]) for key, code, system in values.tokens}
+    term.update((key, id, date, rid, symbols[type]) for key, id, type in values.references)
+    term.update((key, uri, date, rid, 0) for key, uri in values.uris)
+    term.update((key, gram, date, rid, 0) for key, gram in _gram_keys(values.strings))
+    return Rows(
+        term,
+        _edged(
+            (key, text, date, rid, exact_form(text, exact), edge) for key, text, exact, edge in values.strings
+        ),
+        _edged((key, span(low, high), low, high, date, rid, edge) for key, low, high, edge in values.dates),
+        _edged(
+            (key, int(low != high), low, high, date, rid, code, symbols[system], edge)
+            for key, low, high, system, code, edge in values.numbers
+        ),
+        {
+            (key, *_first(parts[0], symbols, date, rid, place), *_further(parts[1:], symbols))
+            for place, (key, parts) in enumerate(values.composites)
+        },
+        {(key, latitude, longitude, date, rid) for key, latitude, longitude in values.positions},
+    )
+
+
+def keys_of(values: IndexValues) -> tuple[int, ...]:
+    """The arms that have a value, in order: the shape of the resource."""
+    found = {row[0] for row in values.tokens}
+    found.update(row[0] for row in values.references)
+    found.update(row[0] for row in values.uris)
+    found.update(row[0] for row in values.strings)
+    found.update(row[0] for row in values.dates)
+    found.update(row[0] for row in values.numbers)
+    found.update(row[0] for row in values.composites)
+    found.update(row[0] for row in values.positions)
+    return tuple(sorted(found))
+
+
+def span(low: int, high: int) -> int:
+    """The class of width of ``[low, high)``; see WIDTHS."""
+    width = high - low
+    return 0 if width <= WIDTHS[0] else 1 if width <= WIDTHS[1] else 2
+
+
+def exact_form(text: str, exact: str) -> str:
+    """How ``exact`` is kept beside its normalised ``text``: "" for pinyin, "=" when they are equal, else "=" and the text."""
+    if not exact:
+        return ""
+    return "=" if exact == text else f"={exact}"
+
+
+def chinese_runs(text: str) -> list[str]:
+    """The stretches of Chinese characters in ``text``."""
+    return [] if text.isascii() else _CHINESE.findall(text)
+
+
+def grams(text: str) -> Iterator[str]:
+    """Every two neighbouring Chinese characters, and the last one of each stretch alone.
+
+    So two characters are one exact key, and one character is a prefix of keys.
+    """
+    for run in chinese_runs(text):
+        yield from (run[place : place + 2] for place in range(len(run)))
+
+
+def _gram_keys(strings: list[StringRow]) -> Iterator[tuple[int, str]]:
+    for key, text, exact, _ in strings:
+        if exact and not text.isascii():
+            yield from ((key, gram) for gram in grams(text))
+
+
+def _edged(rows: Iterator[Row]) -> set[Row]:
+    """``rows`` with equal ones folded: their last column, the edge, is a set of two bits."""
+    folded: dict[Row, int] = {}
+    for *identity, edge in rows:
+        key = tuple(identity)
+        folded[key] = folded.get(key, 0) | edge
+    return {(*key, edge) for key, edge in folded.items()}
+
+
+# ── composites: every part is (text, extra, low, high) ────────────────────────
+
+_PARTS: Final[dict[type, Callable[[Any, Lookup], Row]]] = {
+    TokenRow: lambda row, symbols: (row.code, symbols[row.system], None, None),
+    ReferenceRow: lambda row, symbols: (row.id, symbols[row.type], None, None),
+    UriRow: lambda row, symbols: (row.uri, None, None, None),
+    StringRow: lambda row, symbols: (row.text, None, None, None),
+    DateRow: lambda row, symbols: ("", None, row.low, row.high),
+    NumberRow: lambda row, symbols: (row.code, symbols[row.system], row.low, row.high),
+}
+
+
+def _first(part: NamedTuple, symbols: Lookup, date: int, rid: int, place: int) -> Row:
+    text, *others = _PARTS[type(part)](part, symbols)
+    return (text, date, rid, place, *others)
+
+
+def _further(parts: tuple[NamedTuple, ...], symbols: Lookup) -> Row:
+    columns = [column for part in parts for column in _PARTS[type(part)](part, symbols)]
+    return (*columns, *[None] * (8 - len(columns)))

@@ -1,0 +1,130 @@
+"""The store in one SQLite file (or in memory): nothing to install, one machine.
+
+One connection writes, one reads, one checkpoints. Reads run on the event loop (microseconds);
+the commit, which waits for the disk, runs in a thread of its own (see ``writer``).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import zstandard
+
+from fhir_server.search.query import Query
+from fhir_server.store import Page, Record
+from fhir_server.stores.sqlite.batch import Extract
+from fhir_server.stores.sqlite.blobs import Blobs
+from fhir_server.stores.sqlite.checkpoint import Checkpoints
+from fhir_server.stores.sqlite.faults import unavailable
+from fhir_server.stores.sqlite.history import History, Scope, read_changes
+from fhir_server.stores.sqlite.reader import Reader
+from fhir_server.stores.sqlite.schema import connect, prepare
+from fhir_server.stores.sqlite.transaction import SqliteTransaction
+from fhir_server.stores.sqlite.writer import Writer
+
+WRITE_CACHE = 48 * 1024
+READ_CACHE = 24 * 1024
+"""SQLite's page caches in kB."""
+
+
+class SqliteStore:
+    """See ``store.Store``. Make it with ``SqliteStore.open``; one event loop uses it."""
+
+    def __init__(self, path: str, extract: Extract, durability: str) -> None:
+        self._extract = extract
+        self._blobs = Blobs()
+        self._checkpoints = Checkpoints(lambda: connect(path, durability, 64))
+        self._writer = Writer(
+            lambda: connect(path, durability, WRITE_CACHE),
+            self._checkpoints,
+            wait_for_disk=durability == "full",
+        )
+        connection = connect(path, durability, READ_CACHE)
+        self._reader = Reader(connection, self._blobs, self._writer.symbols)
+
+    @classmethod
+    def open(cls, path: str | Path, *, extract: Extract, durability: str = "full") -> SqliteStore:
+        """Open or make the database file ``path`` (its folder is made too).
+
+        ``extract(type, content)`` gives the index values of a stored version, so that an update can
+        remove the old rows. ``durability``: "full" (on disk before the answer) or "normal" (within a second).
+        Raises StoreUnavailable when the file is not ours, is damaged, or was written by a newer program.
+        """
+        file = Path(path)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            connection = connect(str(file), durability, 64)
+            try:
+                prepare(connection, str(file))
+            finally:
+                connection.close()
+            return cls(str(file), extract, durability)
+        except (sqlite3.Error, OSError) as error:
+            raise unavailable(error) from error
+
+    def transaction(self) -> SqliteTransaction:
+        """See ``store.Store.transaction``."""
+        return SqliteTransaction(self._writer, self._blobs, self._extract)
+
+    async def read(self, type: str, id: str) -> Record | None:
+        """See ``store.Reading.read``."""
+        return self._reader.read(type, id)
+
+    async def read_many(self, keys: Sequence[tuple[str, str]]) -> list[Record]:
+        """See ``store.Reading.read_many``."""
+        return self._reader.read_many(keys)
+
+    async def read_version(self, type: str, id: str, version: int) -> Record | None:
+        """See ``store.Reading.read_version``."""
+        return self._reader.read_version(type, id, version)
+
+    async def search(self, query: Query) -> Page:
+        """See ``store.Reading.search``."""
+        return self._reader.search(query)
+
+    async def count(self, query: Query) -> int:
+        """See ``store.Reading.count``."""
+        return self._reader.count(query)
+
+    async def history(
+        self,
+        type: str | None = None,
+        id: str | None = None,
+        *,
+        count: int = 20,
+        since: int | None = None,
+        at: int | None = None,
+        cursor: str | None = None,
+        total: bool = True,
+    ) -> Page:
+        """See ``store.Store.history``."""
+        reader = self._reader
+        try:
+            scope = Scope(None if type is None else reader.type_number(type), id)
+            history = History(reader.connection, scope, since, at)
+            rows, following = history.page(count, cursor)
+            records = tuple(reader.record(*row) for row in rows)
+            return Page(records, following, history.total() if total else None)
+        except (sqlite3.Error, zstandard.ZstdError) as error:
+            raise unavailable(error) from error
+
+    async def changes(self, after: int, limit: int = 1000) -> list[Record]:
+        """See ``store.Store.changes``."""
+        try:
+            return [self._reader.record(*row) for row in read_changes(self._reader.connection, after, limit)]
+        except (sqlite3.Error, zstandard.ZstdError) as error:
+            raise unavailable(error) from error
+
+    async def check(self) -> None:
+        """See ``store.Store.check``: one read, and one empty turn of the writer."""
+        self._reader.read("", "")
+        async with self.transaction():
+            return
+
+    async def close(self) -> None:
+        """See ``store.Store.close``."""
+        await self._writer.close()
+        self._checkpoints.close()
+        self._reader.connection.close()

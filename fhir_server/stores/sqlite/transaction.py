@@ -1,0 +1,131 @@
+"""One transaction: writes are gathered and go to the tables in one piece, at its end or before a search in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final
+
+from fhir_server.search.index import IndexValues
+from fhir_server.search.query import Query
+from fhir_server.store import Page, Record
+from fhir_server.stores.sqlite.batch import Batch, Extract
+from fhir_server.stores.sqlite.blobs import Blobs
+from fhir_server.stores.sqlite.faults import unavailable
+from fhir_server.stores.sqlite.reader import Reader
+from fhir_server.stores.sqlite.writer import Group, Writer
+
+LARGE: Final = 1_000
+"""Gathered resources that are written before the end, to bound memory."""
+
+
+class SqliteTransaction:
+    """See ``store.Transaction``. It holds the writer's turn from ``async with`` to the end of the block."""
+
+    def __init__(self, writer: Writer, blobs: Blobs, extract: Extract) -> None:
+        self._writer = writer
+        self._blobs = blobs
+        self._batch = Batch(writer, blobs, extract)
+        self._saved = False
+        self._group: Group
+        self._reader: Reader
+
+    async def __aenter__(self) -> SqliteTransaction:
+        await self._writer.turn.acquire()
+        try:
+            self._group = await self._writer.join()
+        except BaseException:
+            self._writer.turn.release()
+            raise
+        writer = self._writer
+        self._reader = Reader(writer.connection, self._blobs, writer.symbols)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._flush()
+                self._release()
+            else:
+                self._undo()
+        finally:
+            self._writer.turn.release()
+        if error is None:
+            await self._writer.committed(self._group)
+
+    async def read(self, type: str, id: str) -> Record | None:
+        """See ``store.Reading.read``."""
+        pending = self._batch.records.get((type, id))
+        return pending or self._reader.read(type, id)
+
+    async def read_many(self, keys: Sequence[tuple[str, str]]) -> list[Record]:
+        """See ``store.Reading.read_many``."""
+        self._flush()
+        return self._reader.read_many(keys)
+
+    async def read_version(self, type: str, id: str, version: int) -> Record | None:
+        """See ``store.Reading.read_version``."""
+        self._flush()
+        return self._reader.read_version(type, id, version)
+
+    async def search(self, query: Query) -> Page:
+        """See ``store.Reading.search``."""
+        self._flush()
+        return self._reader.search(query)
+
+    async def count(self, query: Query) -> int:
+        """See ``store.Reading.count``."""
+        self._flush()
+        return self._reader.count(query)
+
+    async def put(self, record: Record, values: IndexValues) -> None:
+        """See ``store.Transaction.put``."""
+        self._gather(record, values)
+
+    async def delete(self, record: Record) -> None:
+        """See ``store.Transaction.delete``."""
+        self._gather(record, None)
+
+    def _gather(self, record: Record, values: IndexValues | None) -> None:
+        pending = self._batch.records
+        if (record.type, record.id) in pending or len(pending) >= LARGE:
+            self._flush()
+        try:
+            self._batch.put(record, values)
+        except sqlite3.Error as error:
+            self._writer.fail(error)
+            raise unavailable(error) from error
+
+    def _flush(self) -> None:
+        if not self._batch.records:
+            return
+        try:
+            if not self._saved:
+                self._writer.connection.execute("SAVEPOINT member")
+                self._saved = True
+            self._group.written = True
+            self._batch.write()
+        except sqlite3.Error as error:
+            self._saved = False
+            self._writer.fail(error)
+            raise unavailable(error) from error
+        except BaseException:
+            self._undo()
+            raise
+
+    def _release(self) -> None:
+        if self._saved:
+            self._writer.connection.execute("RELEASE member")
+
+    def _undo(self) -> None:
+        if self._saved:
+            self._saved = False
+            try:
+                self._writer.connection.execute("ROLLBACK TO member")
+                self._writer.connection.execute("RELEASE member")
+                self._writer.forget()
+            except sqlite3.Error as error:
+                self._writer.fail(error)

@@ -1,0 +1,162 @@
+"""The one write connection: transactions take turns on it and share commits (group commit).
+
+A turn begins the group when there is none; the task that commits the group queues for its turn
+behind everybody who is waiting already, so these join the group. While the commit waits for the
+disk in a thread of its own, the next group queues up. No timers: the busier, the larger the groups.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from fhir_server.stores.sqlite.checkpoint import Checkpoints
+from fhir_server.stores.sqlite.faults import is_busy, unavailable
+from fhir_server.stores.sqlite.symbols import Symbols
+
+PATIENCE = 5.0
+"""Seconds to wait for another program that holds the database."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Transactions that share one commit; ``written`` when one of them has changed something."""
+
+    written: bool = False
+    waiting: list[asyncio.Future[sqlite3.Error | None]] = field(default_factory=list)
+
+    def finish(self, error: sqlite3.Error | None) -> None:
+        """Tell every member how the commit went."""
+        for future in self.waiting:
+            if not future.done():
+                future.set_result(error)
+
+
+class Writer:
+    """Owns the write connection and hands out turns on it. The counters are the greatest numbers in use."""
+
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], checkpoints: Checkpoints, *, wait_for_disk: bool
+    ) -> None:
+        self.turn = asyncio.Lock()
+        self.connection = connect()
+        self.symbols = Symbols(self.connection)
+        self.rid = self.sequence = self.latest = 0
+        self.shapes: dict[tuple[int, ...], int] = {}
+        self.secondary: set[int] = set()
+        self._connect = connect
+        self._checkpoints = checkpoints
+        self._wait_for_disk = wait_for_disk
+        self._group: Group | None = None
+        self._committing: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "fhir-commit")
+        self._seen = -1
+        self._look()
+
+    async def join(self) -> Group:
+        """The group that is open, or a new one. The caller holds the turn. Raises StoreUnavailable."""
+        if self._group is None:
+            await self._begin()
+            self._group = group = Group()
+            self._committing = asyncio.get_running_loop().create_task(self._commit(group))
+            return group
+        return self._group
+
+    async def committed(self, group: Group) -> None:
+        """Wait, after the turn, until ``group`` is durable. Raises StoreUnavailable when its commit failed."""
+        future: asyncio.Future[sqlite3.Error | None] = asyncio.get_running_loop().create_future()
+        group.waiting.append(future)
+        error = await future
+        if error is not None:
+            raise unavailable(error) from error
+
+    def fail(self, error: sqlite3.Error) -> None:
+        """The database failed under a member that holds the turn: undo the whole group."""
+        group, self._group = self._group, None
+        self.reset()
+        if group is not None:
+            group.finish(error)
+
+    def forget(self) -> None:
+        """After a rollback: numbers given out in it are free again."""
+        self._seen = -1
+        self.symbols.clear()
+        self.shapes.clear()
+        self.secondary.clear()
+        self._look()
+
+    def reset(self) -> None:
+        """Undo what is open; take a new connection when the old one cannot even do that."""
+        try:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            self.forget()
+        except sqlite3.Error:
+            self.connection.close()
+            self.connection = self._connect()
+            self.symbols.connection = self.connection
+            self.forget()
+
+    async def close(self) -> None:
+        """Commit what is open and let go."""
+        if self._committing is not None:
+            await self._committing
+        async with self.turn:
+            self._thread.shutdown()
+            self.connection.close()
+
+    async def _begin(self) -> None:
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            try:
+                self.connection.execute("BEGIN IMMEDIATE")
+                return self._look()
+            except sqlite3.Error as error:
+                if not is_busy(error) or asyncio.get_running_loop().time() > deadline:
+                    self.reset()
+                    raise unavailable(error) from error
+            await asyncio.sleep(0.005)
+
+    def _look(self) -> None:
+        """Read the counters again when another program has written since."""
+        seen = self.connection.execute("PRAGMA data_version").fetchone()[0]
+        if seen == self._seen:
+            return
+        self._seen = seen
+        (self.rid,) = self.connection.execute("SELECT ifnull(max(rid), 0) FROM resource").fetchone()
+        self.sequence, self.latest = self.connection.execute(
+            "SELECT ifnull(max(sequence), 0), ifnull(max(latest), 0) FROM log WHERE sequence = (SELECT max(sequence) FROM log)"
+        ).fetchone()
+        self.secondary.update(key for (key,) in self.connection.execute("SELECT key FROM secondary_date"))
+
+    async def _commit(self, group: Group) -> None:
+        async with self.turn:
+            if group is not self._group:
+                return
+            self._group = None
+            error = await self._end(group)
+            group.finish(error)
+        if group.written:
+            self._checkpoints.dirty()
+
+    async def _end(self, group: Group) -> sqlite3.Error | None:
+        try:
+            if group.written and (self._wait_for_disk or self._checkpoints.crowded):
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._write_out)
+            else:
+                self.connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.reset()
+            return error
+        return None
+
+    def _write_out(self) -> None:
+        self.connection.execute("COMMIT")
+        if self._checkpoints.crowded:
+            self._checkpoints.crowded = False
+            with contextlib.suppress(sqlite3.Error):  # the commit is done; the next checkpoint tries again
+                self.connection.execute("PRAGMA wal_checkpoint(RESTART)")
