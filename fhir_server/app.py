@@ -10,7 +10,7 @@ import gc
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,12 @@ from uuid_utils import uuid7
 import fhir_server.interactions.operations
 import fhir_server.referral.operations
 from fhir_server.definitions import load_definitions
+from fhir_server.inbound import http, journal
+from fhir_server.inbound.mllp import serve_mllp
+from fhir_server.inbound.receive import recover
 from fhir_server.interactions.context import Server
 from fhir_server.interactions.operations import find_operations
+from fhir_server.mapping import Mappings, load_mappings
 from fhir_server.model.resource import Json
 from fhir_server.referral import rules
 from fhir_server.rest.auth import token_router
@@ -36,6 +40,7 @@ from fhir_server.search.extract import Extractor
 from fhir_server.search.index import IndexValues
 from fhir_server.search.registry import Registry
 from fhir_server.security import clients, tokens
+from fhir_server.security.access import unauthenticated
 from fhir_server.security.caller import Caller
 from fhir_server.security.throttle import Backoff
 from fhir_server.settings import Settings
@@ -51,6 +56,7 @@ on the same machine, without an organisation and free to act for all of them."""
 INTERNAL: Mapping[str, Callable[[Json], IndexValues]] = {
     clients.TYPE: clients.index_client,
     tokens.KEY_TYPE: lambda data: IndexValues(),
+    journal.TYPE: journal.index_message,
 }
 """The server's own record types and the index rows of each."""
 
@@ -123,7 +129,7 @@ class App:
     @property
     def asgi(self) -> Asgi:
         """The ASGI application; it starts and stops with the lifespan protocol."""
-        return self._answer
+        return self
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[App]:
@@ -132,15 +138,20 @@ class App:
             self._server = server
             if self._prepare is not None:
                 await self._prepare(server)
-            self._front = await self._open_doors(server)
-            _tune_memory()
-            try:
-                yield self
-            finally:
-                self._server = self._front = None
+            async with AsyncExitStack() as doors:
+                self._front = await self._open_doors(server, doors)
+                _tune_memory()
+                try:
+                    yield self
+                finally:
+                    self._server = self._front = None
 
-    async def _open_doors(self, server: Server) -> Asgi:
+    async def _open_doors(self, server: Server, doors: AsyncExitStack) -> Asgi:
+        """HTTP and MLLP, when what was received before the last stop has been finished."""
         settings = self.settings
+        mappings = load_mappings(settings.mappings)
+        _tell_faults(mappings)
+        await recover(server, mappings)
         issuer = settings.base_url or "urn:fhir-server"
         key = await tokens.open_key(server.store, server.now)
         issued = tokens.Tokens(server.store, key, issuer, server.now)
@@ -156,9 +167,22 @@ class App:
         site = build_site(server.store.check, metrics)
         known = clients.Clients(server.store, server.now, server.new_id)
         site.include_router(token_router(known, issued, Backoff(server.now)))
+
+        async def authenticate(authorization: bytes | None) -> Caller:
+            if settings.auth == "off":
+                return ANONYMOUS
+            if authorization is None:
+                raise unauthenticated()
+            return issued.recall(authorization) or await issued.verify(authorization)
+
+        site.include_router(http.router(server, lambda: mappings, authenticate, max_body=settings.max_body))
+        if settings.mllp_port:
+            door = serve_mllp(server, lambda: mappings, host=settings.host, port=settings.mllp_port)
+            await doors.enter_async_context(door)
         return Front(endpoint, site)
 
-    async def _answer(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """The ASGI protocol."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif self._front is not None:
@@ -224,6 +248,12 @@ def _open_store(settings: Settings, extract: Callable[[Json], IndexValues]) -> S
         return INTERNAL[type](data) if type in INTERNAL else extract(data)
 
     return SqliteStore.open(path, extract=extract_kept, durability=settings.durability)
+
+
+def _tell_faults(mappings: Mappings) -> None:
+    """A HIS folder with faults is left out; the log says why, the other hospitals go on."""
+    for folder, faults in mappings.faults.items():
+        structlog.get_logger("fhir_server.app").error("mapping folder left out", his=folder, faults=faults)
 
 
 def _tune_memory() -> None:
