@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)"
 _COMPARATORS = {"<": "<", "≤": "<=", "<=": "<=", ">": ">", "≥": ">=", ">=": ">=", "＜": "<", "＞": ">"}
 _QUANTITY = re.compile(rf"(<=|>=|[<>≤≥＜＞])?\s*({_NUMBER})", re.ASCII)
-_RANGE = re.compile(rf"({_NUMBER})\s*(?:--|-|~|～|—|–|至)\s*({_NUMBER})", re.ASCII)
+_RANGE = re.compile(rf"({_NUMBER})\s*(?:-|~|～|—|–|至)\s*(-?)({_NUMBER})", re.ASCII)
 
 
 def halfwidth(text: str) -> str:
@@ -37,24 +38,34 @@ def comparator(text: str) -> str | None:
 
 def range_low(text: str) -> str | None:
     """The lower limit of ``3.5-5.3``, ``3.5～5.3`` or ``>=60``, None when there is none."""
-    both = _RANGE.fullmatch(text)
+    both = _range(text)
     if both:
-        return _json_number(both[1])
+        return both[0]
     return number(text) if (comparator(text) or "").startswith(">") else None
 
 
 def range_high(text: str) -> str | None:
     """The upper limit of ``3.5-5.3`` or ``<0.04``, None when there is none."""
-    both = _RANGE.fullmatch(text)
+    both = _range(text)
     if both:
-        return _json_number(both[2])
+        return both[1]
     return number(text) if (comparator(text) or "").startswith("<") else None
 
 
-def public_url(text: str) -> str | None:
-    """A web address without user, fragment and query parameters that could carry a key; None when it is not http(s).
+def _range(text: str) -> tuple[str, str] | None:
+    """Both limits, the lower first. ``3.5--5.3`` has two hyphens between its limits, ``-5--2`` a negative limit."""
+    match = _RANGE.fullmatch(text)
+    if not match:
+        return None
+    low = _json_number(match[1])
+    highs = (_json_number(match[2] + match[3]), _json_number(match[3]))
+    return next(((low, high) for high in highs if Decimal(low) <= Decimal(high)), None)
 
-    Only parameters that name the study are kept (``acc``, ``accession``, ``study``, ``studyuid``).
+
+def public_url(text: str) -> str | None:
+    """A web address without what could carry a key (user, fragment, parameters); None when it is not http(s).
+
+    Only query parameters that name the study are kept (``acc``, ``accession``, ``study``, ``studyuid`` …).
     """
     try:
         parts = urlsplit(text)
@@ -65,7 +76,8 @@ def public_url(text: str) -> str | None:
         return None
     kept = [pair for pair in parts.query.split("&") if pair.partition("=")[0].lower() in _STUDY_PARAMETERS]
     query = f"?{'&'.join(kept)}" if kept else ""
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}{query}"
+    path = parts.path.partition(";")[0]
+    return f"{parts.scheme}://{parts.hostname}{port}{path}{query}"
 
 
 _STUDY_PARAMETERS = frozenset(

@@ -106,7 +106,7 @@ class Hl7Message:
             else (f"{segment.name}[{segment.number}]-{path.which.part}[1].1.1",)
         )
         place = f"{segment.name}[{segment.number}]-{path.field}"
-        if path.whole:
+        if path.whole or (segment.name == "MSH" and path.field < 3):
             text = self._clean(segment.field(path.field))
             return Found(text, place, chosen) if text else None
         at, repetition = self.choose_repetition(segment, path.field, path.repetition)
