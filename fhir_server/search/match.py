@@ -32,7 +32,7 @@ def rows_of(parameter: SearchParameter, values: IndexValues) -> list[Row]:
     name = COMPOSITES if parameter.kind == "composite" else SIMPLE[parameter.kind].rows
     rows = (row for row in getattr(values, name) if row.key in parameter.keys)
     if parameter.target is not None:
-        return [row for row in rows if row.type in {parameter.target, ""}]
+        return [row for row in rows if row.type == parameter.target]
     if parameter.system is not None:
         return [row for row in rows if row.system == parameter.system]
     return list(rows)

@@ -69,7 +69,7 @@ TESTS: Mapping[str, Callable[[NumberValue, float, float], bool]] = {
     "le": lambda value, low, high: low <= value.value,
     "sa": lambda value, low, high: low > value.value,
     "eb": lambda value, low, high: high < value.value,
-    "ap": lambda value, low, high: low < value.high and high >= value.low,
+    "ap": lambda value, low, high: low <= value.high and high >= value.low,
 }
 """Prefix → test. The precision counts for eq, ne and ap; for the others the number is exact."""
 
