@@ -20,7 +20,7 @@ from fhir_server.interactions.context import Server
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.write import microseconds
 from fhir_server.mapping import His, Mappings, Recognised, translate
-from fhir_server.search.query import Clause, Query, TokenValue
+from fhir_server.search.query import parse_query
 from fhir_server.security.caller import Caller
 from fhir_server.store import Record, Transaction
 
@@ -195,8 +195,8 @@ async def _process(server: Server, message: Message, identity: Identity, *, forc
 
 async def _write(server: Server, message: Message, identity: Identity) -> Receipt:
     recognised = _readable(identity)
-    caller = await his_caller(server, recognised.his)
     translation = translate(recognised)
+    caller = await his_caller(server, recognised.his)
     done: list[Message] = []
 
     async def mark(writing: Transaction, records: Sequence[Record]) -> None:
@@ -227,8 +227,8 @@ def _readable(identity: Identity) -> Recognised:
 
 async def his_caller(server: Server, his: His) -> Caller:
     """Who writes what a HIS sends: the organisation that runs it. Raises Forbidden when it is not in this server."""
-    parameter = server.parameters.parameter("Organization", "identifier")
-    query = Query("Organization", (Clause(parameter, None, (TokenValue(USCC, his.uscc),)),), count=2)
+    criteria = [("identifier", f"{USCC}|{his.uscc}"), ("_count", "2")]
+    query = parse_query(server.parameters, "Organization", criteria, zone=server.timezone)
     records = (await server.store.search(query)).records
     if len(records) != 1:
         raise Forbidden(
