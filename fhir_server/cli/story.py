@@ -191,9 +191,10 @@ class Story:
         summary = await self.teller.call(COUNTY, "POST", "DocumentReference", self._summary())
         self.teller.link("reply", summary)
         reply = {"reference": f"DocumentReference/{summary['id']}", "display": "出院小结"}
-        parameters = [
+        outcome = {"system": f"{CODES}/referral-outcome", "code": "treated"}
+        parameters: list[Json] = [
             {"name": "reply", "valueReference": reply},
-            {"name": "outcome", "valueCodeableConcept": {"text": "好转出院"}},
+            {"name": "outcome", "valueCodeableConcept": {"coding": [outcome], "text": "好转出院"}},
             {"name": "next-step", "valueString": "规律服药，两周后云栖镇卫生院复诊"},
         ]
         await self._act(COUNTY, "complete", parameters)
