@@ -9,7 +9,7 @@ from typing import Any
 from fhir_server.errors import Issue
 from fhir_server.mapping.faults import MISSING_REQUIRED, StepFault
 from fhir_server.mapping.origins import Reading
-from fhir_server.mapping.source import Scope
+from fhir_server.mapping.source import Key, Scope
 from fhir_server.mapping.target import Target, element_path
 from fhir_server.mapping.types import Condition, Place, Recognised, Rule, TraceItem
 
@@ -31,16 +31,16 @@ class Failed(Exception):
 
 @dataclass(slots=True)
 class Run:
-    """The state of one translation. ``work_out`` makes a named value; ``values`` keeps it per place of the message."""
+    """The state of one translation: ``instances`` by rule, and ``values`` as ``work_out`` made them, by place."""
 
     recognised: Recognised
     work_out: Callable[[RuleFrame, str], Reading | Failed | None]
-    instances: list[Instance] = field(default_factory=list)
-    issues: list[Issue] = field(default_factory=list)
+    instances: dict[str, dict[Key, Instance]] = field(default_factory=dict)
+    issues: dict[Issue, None] = field(default_factory=dict)
     trace: list[TraceItem] = field(default_factory=list)
     defaults: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
-    values: dict[tuple[str, Any], Reading | Failed | None] = field(default_factory=dict)
+    values: dict[tuple[str, Key], Reading | Failed | None] = field(default_factory=dict)
 
     def note(
         self, fault: StepFault, place: Place, target: str, at: tuple[str, ...] = (), severity: str = "error"
@@ -50,8 +50,7 @@ class Run:
         diagnostics = f"map={self.recognised.map.label} rule={place.path}{source}"
         text = f"{place.path}: {fault.text}"
         issue = Issue(severity, fault.code, text, target or (at[0] if at else None), fault.rule, diagnostics)
-        if issue not in self.issues:
-            self.issues.append(issue)
+        self.issues.setdefault(issue)
 
     def require(self, place: Place, target: str, text: str) -> Failed:
         """Note that something required is missing; returns the exception to raise."""
@@ -91,21 +90,18 @@ class RuleFrame:
 
     def reference(self, rule: str) -> str | None:
         """The resource of ``rule`` that is nearest around this place, else the only one there is."""
-        made = [instance for instance in self.run.instances if instance.rule.name == rule]
-        around = [item for item in made if item.scope.key == self.scope.key[: len(item.scope.key)]]
-        nearest = max(around, key=lambda item: len(item.scope.key), default=None)
-        urls = {item.url for item in made}
-        return nearest.url if nearest else urls.pop() if len(urls) == 1 else None
+        made = self.run.instances.get(rule, {})
+        key = self.scope.key
+        around = (made[key[:length]] for length in range(len(key), -1, -1) if key[:length] in made)
+        nearest = next(around, None)
+        urls = {item.url for item in made.values()} if nearest is None else {nearest.url}
+        return urls.pop() if len(urls) == 1 else None
 
     def references(self, rule: str) -> list[str]:
         """The resources of ``rule`` made inside this place."""
         key = self.scope.key
-        made = (
-            item
-            for item in self.run.instances
-            if item.rule.name == rule and item.scope.key[: len(key)] == key
-        )
-        return list(dict.fromkeys(item.url for item in made))
+        made = self.run.instances.get(rule, {}).values()
+        return list(dict.fromkeys(item.url for item in made if item.scope.key[: len(key)] == key))
 
     def holds(self, condition: Condition | None) -> bool:
         """True when there is no condition or the message meets it."""

@@ -16,13 +16,17 @@ class Found:
     chosen_by: tuple[str, ...] = ()
 
 
+Key = tuple[tuple[str, int], ...]
+"""Names a part of a message: ``(("OBR", 1), ("OBX", 2))``; ``()`` is the whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The part of a message a rule looks at: ``key`` names it (``(("OBR", 1), ("OBX", 2))``), ``levels`` holds
-    the parts from the whole message down to the innermost, in the reader's own form.
+    """The part of a message a rule looks at. ``levels`` are the parts from the whole message down to this one, in
+    the reader's own form.
     """
 
-    key: tuple[tuple[str, int], ...]
+    key: Key
     levels: tuple[Any, ...]
 
     def inner(self, name: str, number: int, level: Any) -> Scope:

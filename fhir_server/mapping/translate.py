@@ -27,12 +27,13 @@ def translate(recognised: Recognised) -> Translation:
     run = Run(recognised, work_out)
     sent = _sent(run)
     for rule in recognised.map.rules:
-        run.instances.extend(_instances(run, rule))
-    for instance in run.instances:
+        run.instances[rule.name] = {instance.scope.key: instance for instance in _instances(run, rule)}
+    made = [instance for instances in run.instances.values() for instance in instances.values()]
+    for instance in made:
         instance.data = _build(run, instance)
-    merged = _merge(run)
+    merged = _merge(run, made)
     if any(issue.is_error for issue in run.issues):
-        raise Untranslatable(issues=run.issues)
+        raise Untranslatable(issues=tuple(run.issues))
     return Translation(
         bundle=dumps_exact(transaction(recognised, merged, sent)),
         trace=tuple(run.trace),
@@ -156,10 +157,10 @@ def _fill_field(frame: RuleFrame, field: Field, tree: dict[str, Any]) -> bool:
     return read
 
 
-def _merge(run: Run) -> list[Instance]:
+def _merge(run: Run, made: list[Instance]) -> list[Instance]:
     """One instance per address; two that say different things are a fault, never an overwrite."""
     merged: dict[str, Instance] = {}
-    for instance in run.instances:
+    for instance in made:
         earlier = merged.setdefault(instance.url, instance)
         if earlier is instance:
             continue

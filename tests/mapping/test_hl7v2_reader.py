@@ -220,7 +220,7 @@ def test_groups_take_the_segments_before_their_opening_segment():
     found = read(message("ORC|RE|1\rOBR|1|1\rOBX|1|NM|A\rORC|RE|2\rOBR|2|2\rOBX|1|NM|B\rOBX|2|NM|C\r"))
     found.groups = {"OBR": ("ORC",)}
     groups = found.each("OBR", found.whole())
-    assert [[segment.name for segment in group.levels[-1]] for group in groups] == [
+    assert [[segment.name for segment in group.levels[-1].segments] for group in groups] == [
         ["ORC", "OBR", "OBX"],
         ["ORC", "OBR", "OBX", "OBX"],
     ]

@@ -1,6 +1,7 @@
 """What messages become, and what is said when they cannot: rows in tests/cases/mapping."""
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import orjson
@@ -181,3 +182,12 @@ def test_criteria_are_escaped(changed: Changed):
         entry["request"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "ServiceRequest"
     )
     assert request["ifNoneExist"].endswith("/referral|ZZ%5C%2C1%5C%7C2%26x%3D1")
+
+
+def test_a_report_with_two_thousand_results_is_translated_in_seconds(mappings: Mappings):
+    raw = example("chenxi-county", "oul_r21.in.hl7")
+    results = b"".join(b"OBX|%d|NM|C%d^x||3.1|mmol/L|3.5-5.3|L|||F\r" % (n, n) for n in range(2000))
+    started = perf_counter()
+    translation = translate(recognise(mappings, None, raw[: raw.index(b"OBX|")] + results))
+    assert perf_counter() - started < 10
+    assert translation.bundle.count(b'"resourceType":"Observation"') == 2000

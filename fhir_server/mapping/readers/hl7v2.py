@@ -7,7 +7,7 @@ Bytes are decoded before anything is split, because the second byte of a Chinese
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from fhir_server.mapping.faults import Malformed
 from fhir_server.mapping.readers.charset import CODECS, codec_of, decode
 from fhir_server.mapping.readers.escapes import Separators, unescape
 from fhir_server.mapping.readers.places import Path, Selector
-from fhir_server.mapping.readers.segments import Segment, cut_segments
+from fhir_server.mapping.readers.segments import Part, Segment, cut_segments
 from fhir_server.mapping.source import Found, Scope
 
 FORMAT = "hl7v2"
@@ -46,6 +46,7 @@ class Hl7Message:
         self.separators = separators
         self.codec = codec
         self.segments = cut_segments(text, separators)
+        self._whole = Part(self.segments)
         self.groups: Mapping[str, tuple[str, ...]] = {}
 
     @cached_property
@@ -70,22 +71,22 @@ class Hl7Message:
 
     def whole(self) -> Scope:
         """The scope of the whole message."""
-        return Scope((), (self.segments,))
+        return Scope((), (self._whole,))
 
     def each(self, name: str, scope: Scope) -> list[Scope]:
         """One scope per segment ``name`` in ``scope``, or per group that it opens."""
-        inside: tuple[Segment, ...] = scope.levels[-1]
+        inside: Sequence[Segment] = scope.levels[-1].segments
         starts = [at for at, segment in enumerate(inside) if segment.name == name]
         if name not in self.groups:
-            return [scope.inner(name, inside[at].number, (inside[at],)) for at in starts]
+            return [scope.inner(name, inside[at].number, Part((inside[at],))) for at in starts]
         opened = [_opening(inside, at, self.groups[name]) for at in starts]
         parts = zip(starts, opened, [*opened[1:], len(inside)], strict=True)
-        return [scope.inner(name, inside[at].number, inside[start:end]) for at, start, end in parts]
+        return [scope.inner(name, inside[at].number, Part(inside[start:end])) for at, start, end in parts]
 
     def find(self, path: Path, scope: Scope) -> Found | None:
         """The value at ``path`` in the innermost part of ``scope`` that has its segment."""
         for inside in reversed(scope.levels):
-            segments = [segment for segment in inside if segment.name == path.segment]
+            segments = inside.named(path.segment)
             if segments:
                 return self._find_in(segments, path)
         return None
@@ -226,7 +227,7 @@ def _said_charset(line: bytes, separators: Separators, default: str) -> str:
     return said
 
 
-def _opening(inside: tuple[Segment, ...], at: int, before: tuple[str, ...]) -> int:
+def _opening(inside: Sequence[Segment], at: int, before: tuple[str, ...]) -> int:
     """Where the group begins that the segment ``at`` opens."""
     while at > 0 and inside[at - 1].name in before:
         at -= 1

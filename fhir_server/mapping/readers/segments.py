@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from fhir_server.mapping.faults import Malformed
 from fhir_server.mapping.readers.escapes import Separators
@@ -53,6 +54,24 @@ class Segment:
 def _at(text: str, separator: str, number: int) -> str:
     pieces = text.split(separator, number)
     return pieces[number - 1] if number <= len(pieces) else ""
+
+
+class Part:
+    """Some segments in the order of the message, also found by name."""
+
+    __slots__ = ("_named", "segments")
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self.segments = segments
+        self._named: dict[str, list[Segment]] | None = None
+
+    def named(self, name: str) -> list[Segment]:
+        """The segments of this name."""
+        if self._named is None:
+            self._named = {}
+            for segment in self.segments:
+                self._named.setdefault(segment.name, []).append(segment)
+        return self._named.get(name, [])
 
 
 def cut_segments(text: str, separators: Separators) -> tuple[Segment, ...]:
