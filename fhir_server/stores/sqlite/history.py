@@ -91,7 +91,7 @@ def read_changes(connection: sqlite3.Connection, after: int, limit: int) -> list
 
 
 def _first_since(connection: sqlite3.Connection, since: int) -> int:
-    """The first sequence that can have been updated at or after ``since``; ``log.latest`` never falls, so it is found by halving."""
+    """The first write that can be as late as ``since``. ``log.latest`` never falls, so halving finds it."""
     low, high = 0, connection.execute(_NEWEST).fetchone()[0] + 1
     while low < high:
         middle = (low + high) // 2

@@ -21,8 +21,7 @@ Lookup = Mapping[str, int]
 
 DAY: Final = 86_400_000_000
 WIDTHS: Final = (DAY, 366 * DAY)
-"""Class 0 of ``period.span`` is at most a day wide, class 1 a year, class 2 wider or open: so that "ends after X" can be looked
-for near X in the narrow classes."""
+"""``period.span`` is 0 up to a day, 1 up to a year, else 2: what ends after X is near X in the narrow classes."""
 
 _CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
 
@@ -125,7 +124,7 @@ def span(low: int, high: int) -> int:
 
 
 def exact_form(text: str, exact: str) -> str:
-    """How ``exact`` is kept beside its normalised ``text``: "" for pinyin, "=" when they are equal, else "=" and the text."""
+    """How ``exact`` is kept beside ``text``: "" for pinyin, "=" when both are the same, else "=" and the text."""
     if not exact:
         return ""
     return "=" if exact == text else f"={exact}"

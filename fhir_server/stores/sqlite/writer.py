@@ -129,7 +129,8 @@ class Writer:
         self._seen = seen
         (self.rid,) = self.connection.execute("SELECT ifnull(max(rid), 0) FROM resource").fetchone()
         self.sequence, self.latest = self.connection.execute(
-            "SELECT ifnull(max(sequence), 0), ifnull(max(latest), 0) FROM log WHERE sequence = (SELECT max(sequence) FROM log)"
+            "SELECT ifnull(max(sequence), 0), ifnull(max(latest), 0) FROM log "
+            "WHERE sequence = (SELECT max(sequence) FROM log)"
         ).fetchone()
         self.secondary.update(key for (key,) in self.connection.execute("SELECT key FROM secondary_date"))
 

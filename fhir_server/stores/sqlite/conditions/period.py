@@ -70,10 +70,10 @@ def compile(scope: Scope, clause: Clause) -> Condition:
     arms = tuple(arm for key, value in pairs for arm in _arms(key, value))
     probe = any_of(_probe(key, value) for key, value in pairs)
     latest = max(_bounds(value, 0)[1] for value in clause.values)
-    return Condition(arms, probe, latest=latest if _are_primary(scope, keys) else None)
+    return Condition(arms, probe, latest=latest if are_primary(scope, keys) else None)
 
 
-def _are_primary(scope: Scope, keys: tuple[int, ...]) -> bool:
+def are_primary(scope: Scope, keys: tuple[int, ...]) -> bool:
     """True when the least value of these arms has always been the primary date of its resource."""
     secondary = (scope.connection.execute(_SECONDARY, (key,)).fetchone() for key in keys)
     return not any(secondary)

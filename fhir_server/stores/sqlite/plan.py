@@ -1,0 +1,102 @@
+"""Which clause of a query drives, and which only test what it finds.
+
+One clause finds candidates (its *arms*), the others test each of them with a probe of an exact key. A
+clause that is known to be narrow drives at once; otherwise the clauses are counted, but no further
+than to FEW and then to MANY, so that no combination costs more than walking the type once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from fhir_server.search.query import Query
+from fhir_server.stores.sqlite.conditions import compile_clause
+from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Scope, Values, count_upto
+from fhir_server.stores.sqlite.symbols import Symbols
+
+FEW: Final = 200
+MANY: Final = 20_000
+
+
+class Plan:
+    """The compiled clauses of one query on one connection."""
+
+    def __init__(self, connection: sqlite3.Connection, symbols: Symbols, query: Query) -> None:
+        self.connection = connection
+        self.scope = Scope(connection, symbols, symbols.find(connection, query.type))
+        self.conditions = [compile_clause(self.scope, clause) for clause in query.clauses]
+        self._able = sorted((each for each in self.conditions if each.arms), key=lambda each: each.rank)
+
+    @property
+    def probes(self) -> list[Probe]:
+        """The tests of all clauses."""
+        return [condition.probe for condition in self.conditions]
+
+    def in_order(self) -> tuple[Sequence[Arm], list[Probe]]:
+        """What drives, and what tests, when a page in default order is wanted: arms in that order are worth more."""
+        able = self._able
+        if not able or _is_narrow(able[0]) or (len(able) == 1 and _is_ordered(able[0])):
+            return self._driven_by(able[0] if able else None)
+        smallest = self._smallest()
+        if smallest is None:
+            smallest = next((each for each in able if _is_ordered(each)), None)
+        return self._driven_by(smallest)
+
+    def complete(self) -> tuple[Sequence[Arm], list[Probe]]:
+        """What drives, and what tests, when every match is wanted."""
+        able = self._able
+        if len(able) < 2 or _is_narrow(able[0]):
+            return self._driven_by(able[0] if able else None)
+        return self._driven_by(self._smallest() or able[0])
+
+    def walk(self) -> Arm:
+        """All of the type, newest first, from the first that can match."""
+        latest = [condition.latest for condition in self.conditions if condition.latest is not None]
+        if not latest:
+            return Arm("live t", "t.tid = ?", (self.scope.tid,), ordered=True, unique=True)
+        return Arm(
+            "live t", "t.tid = ? AND t.date <= ?", (self.scope.tid, min(latest)), ordered=True, unique=True
+        )
+
+    def is_small(self, limit: int) -> bool:
+        """True when there are certainly fewer matches than ``limit``."""
+        sources: list[Sequence[Arm]] = [condition.arms for condition in self._able] or [[self.walk()]]
+        return any(count_upto(self.connection, arms, limit) < limit for arms in sources)
+
+    def _driven_by(self, driver: Condition | None) -> tuple[Sequence[Arm], list[Probe]]:
+        probes = [condition.probe for condition in self.conditions if condition is not driver]
+        return (driver.arms if driver else [self.walk()]), probes
+
+    def _smallest(self) -> Condition | None:
+        """The clause with the fewest rows; None when all have MANY."""
+        for limit in (FEW, MANY):
+            counts = [count_upto(self.connection, each.arms, limit) for each in self._able]
+            if min(counts) < limit:
+                return self._able[counts.index(min(counts))]
+        return None
+
+
+def select(columns: str, arm: Arm, probes: Sequence[Probe], before: Values = ()) -> tuple[str, Values]:
+    """The statement that tests what ``arm`` finds; ``before`` are the values that ``columns`` need."""
+    where = " AND ".join([arm.where, *(probe.where for probe in probes)])
+    values = (*before, *arm.values, *(value for probe in probes for value in probe.values))
+    return f"SELECT {columns} FROM {arm.table} WHERE {where}", values  # noqa: S608
+
+
+def candidates(arms: Sequence[Arm], probes: Sequence[Probe]) -> tuple[str, Values]:
+    """A SELECT of ``date`` and ``rid``, each resource once; an ORDER BY of both may follow."""
+    parts = [select("t.date AS date, t.rid AS rid", arm, probes) for arm in arms]
+    text = " UNION ".join(text for text, _ in parts)
+    if len(parts) == 1 and not arms[0].unique:
+        text = text.replace("SELECT", "SELECT DISTINCT", 1)
+    return text, tuple(value for _, values in parts for value in values)
+
+
+def _is_narrow(condition: Condition) -> bool:
+    return condition.rank < 2
+
+
+def _is_ordered(condition: Condition) -> bool:
+    return all(arm.ordered for arm in condition.arms)
