@@ -1,0 +1,1 @@
+"""Who a patient is: what several hospitals say about one person."""
