@@ -1,6 +1,6 @@
 """Every folder in mappings/: fine by its own check, and every example becomes its golden Bundle, valid by R4.
 
-Golden files are written anew with ``pytest --accept`` (or ``ACCEPT=1``); read the diff before you commit it.
+Golden files are written anew with ``ACCEPT=1`` (or ``--accept``); read the diff before you commit it.
 """
 
 import os

@@ -48,7 +48,7 @@ def example_faults(mappings: Mappings, example: Example) -> Iterator[str]:
         yield from (f"{name}: {issue.text}" for issue in error.issues)
         return
     if not example.golden.is_file():
-        yield f"{name}: {example.golden.name} is missing; run the tests with --accept and read what they wrote"
+        yield f"{name}: {example.golden.name} is missing; run the tests with ACCEPT=1 and read what they wrote"
     else:
         wanted = example.golden.read_text("utf-8")
         yield from (f"{name}: {difference}" for difference in differences(wanted, golden_text(made)))
