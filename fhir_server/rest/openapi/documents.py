@@ -21,6 +21,8 @@ Json = dict[str, Any]
 SYSTEM = "System"
 COMPONENT = "#/components/schemas/"
 TOKEN_URL = "/auth/token"  # noqa: S105 - an address
+OPEN = ("/auth/", "/health/", "/metrics")
+"""The beginnings of the addresses outside ``/fhir`` that need no token."""
 ABOUT = (
     "FHIR R4 (4.0.1). Every call but `metadata` needs a token: press *Authorize* and give the id and the "
     f"secret of a client, or `POST {TOKEN_URL}`. The examples can be sent as they are. A primitive may also have "
@@ -81,13 +83,9 @@ class OpenApi:
         return paths if type else paths | self._other_paths()
 
     def _other_paths(self) -> Json:
-        """Those of FastAPI, which do not stand below ``/fhir`` and need a token only where they say so."""
+        """Those of FastAPI, which do not stand below ``/fhir``."""
         described = self._others() if self._others else {}
-        return {
-            path: {"servers": [{"url": "/"}]}
-            | {method: {"security": [], **call} for method, call in item.items()}
-            for path, item in described.get("paths", {}).items()
-        }
+        return {path: _at_root(path, item) for path, item in described.get("paths", {}).items()}
 
     def _document(self, title: str, types: Sequence[str], paths: Json) -> Json:
         return {
@@ -124,6 +122,11 @@ class OpenApi:
                 }
             },
         }
+
+
+def _at_root(path: str, item: Json) -> Json:
+    security: Json = {"security": []} if path.startswith(OPEN) else {}
+    return {"servers": [{"url": "/"}]} | {method: security | call for method, call in item.items()}
 
 
 def _schemas(document: Json) -> Json:

@@ -16,6 +16,7 @@ from fhir_server.rest.openapi.responses import FHIR_JSON, error_references
 from fhir_server.rest.openapi.schemas import reference_to
 
 Json = dict[str, Any]
+CALLING = ("NotFound", "NotSupported", "PreconditionRequired")
 PREFIXES = {"system": "/", "type": "/{type}/", "instance": "/{type}/{{id}}/"}
 
 
@@ -47,16 +48,17 @@ def _methods(operation: Operation, type: str | None) -> Json:
 
 def _call(operation: Operation, type: str | None, method: str) -> Json:
     definition = operation.definition
+    text = str(definition.get("description", definition["name"]))
     returned = next((item for item in definition.get("parameter", ()) if item["use"] == "out"), None)
     kind = returned.get("type", "Parameters") if returned and returned["name"] == "return" else "Parameters"
     answer = {"description": "done", "content": {FHIR_JSON: {"schema": reference_to(_resource_or_any(kind))}}}
     return {
         "operationId": f"{type or 'system'}-{operation.level}-{operation.code}-{method}",
         "tags": ["Operations"],
-        "summary": definition.get("title") or definition["name"],
-        "description": definition.get("description", ""),
+        "summary": text.partition(". ")[0],
+        "description": text,
         "parameters": shared("id") if operation.level == "instance" else [],
-        "responses": {"200": answer} | error_references(("NotFound", "NotSupported", *WRITING, *ALWAYS)),
+        "responses": {"200": answer} | error_references((*CALLING, *WRITING, *ALWAYS)),
     }
 
 

@@ -109,9 +109,15 @@ def _meaning(definitions: Definitions, parameter: SearchParameter) -> str:
     """The short descriptions of the elements that its expression names."""
     names = f"{parameter.type}|DomainResource|Resource"
     paths = re.findall(rf"\b(?:{names})((?:\.[a-z][A-Za-z]*)+)\b(?!\()", parameter.expression)
-    elements = definitions.type(parameter.type).elements
-    found = [
-        elements.get(f"{parameter.type}{path}") or elements.get(f"{parameter.type}{path}[x]")
-        for path in paths
-    ]
-    return "; ".join(dict.fromkeys(element.short for element in found if element))
+    found = [_short(definitions, f"{parameter.type}{path}") for path in paths]
+    return "; ".join(dict.fromkeys(text for text in found if text))
+
+
+def _short(definitions: Definitions, path: str) -> str:
+    """What the definitions say of the element at ``path``, which may lead into data types; "" when it is none."""
+    home, _, name = path.rpartition(".")
+    try:
+        members = definitions.members(home).values()
+    except KeyError:
+        return ""
+    return next((m.element.short for m in members if m.element.name in {name, f"{name}[x]"}), "")

@@ -6,11 +6,13 @@ The content security policy allows this origin only, and no inline script.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
 
 import orjson
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from fhir_server.errors import NotFound
 from fhir_server.rest.openapi import OpenApi
@@ -30,7 +32,7 @@ MEDIA_TYPES = {
 """Every file that is served, and nothing else."""
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 PAGE_HEADERS: Mapping[str, str] = {
@@ -54,16 +56,16 @@ def documentation_router(documents: OpenApi) -> APIRouter:
 
     @router.get("/openapi.json")
     async def everything(request: Request) -> Response:
-        return _answer(request, documents.whole(), "application/json")
+        return _document(request, await run_in_threadpool(documents.whole))
 
     @router.get("/openapi/{name}.json")
     async def one(request: Request, name: str) -> Response:
-        return _answer(request, _document(documents, name), "application/json")
+        return _document(request, await run_in_threadpool(_named, documents, name))
 
     return router
 
 
-def _document(documents: OpenApi, name: str) -> bytes:
+def _named(documents: OpenApi, name: str) -> bytes:
     if name == "index":
         return orjson.dumps(documents.names)
     if name == SYSTEM:
@@ -74,16 +76,33 @@ def _document(documents: OpenApi, name: str) -> bytes:
         raise NotFound("there is no such document; /openapi/index.json has the names of all") from error
 
 
-def _file(request: Request, name: str) -> Response:
+@cache
+def _read(name: str) -> tuple[bytes, str]:
+    """The content of a served file and its tag. Raises KeyError for any other name."""
     if name not in MEDIA_TYPES:
-        raise NotFound("there is no such file here; the documentation begins at /docs")
+        raise KeyError(name)
     content = files(__package__).joinpath("static", name).read_bytes()
-    return _answer(request, content, MEDIA_TYPES[name])
+    return content, _tag(content)
 
 
-def _answer(request: Request, content: bytes, media_type: str) -> Response:
-    """200 with an ETag, or 304 when the browser has the same content already."""
-    tag = f'"{blake2b(content, digest_size=12).hexdigest()}"'
+def _file(request: Request, name: str) -> Response:
+    try:
+        content, tag = _read(name)
+    except KeyError as error:
+        raise NotFound("there is no such file here; the documentation begins at /docs") from error
+    return _answer(request, content, tag, MEDIA_TYPES[name])
+
+
+def _document(request: Request, content: bytes) -> Response:
+    return _answer(request, content, _tag(content), "application/json")
+
+
+def _tag(content: bytes) -> str:
+    return f'"{blake2b(content, digest_size=12).hexdigest()}"'
+
+
+def _answer(request: Request, content: bytes, tag: str, media_type: str) -> Response:
+    """200, or 304 when the browser has the same content already."""
     headers = {"ETag": tag, "Cache-Control": "no-cache", **PAGE_HEADERS}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)

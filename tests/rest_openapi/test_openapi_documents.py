@@ -1,0 +1,232 @@
+"""The documents are sound OpenAPI 3.1, complete, and what they show can be sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from jsonschema import Draft202012Validator
+
+from fhir_server.errors import FhirError
+from fhir_server.rest.openapi import OpenApi
+from fhir_server.rest.openapi.examples import example, with_id
+from fhir_server.rest.openapi.interactions import FACTS
+from fhir_server.rest.openapi.responses import error_responses
+from fhir_server.rest.routes import ROUTES
+from fhir_server.validation import Validator
+
+METHODS = {"get", "put", "post", "delete", "patch"}
+PLACES = {"path", "query", "header"}
+SOME_TYPES = ["Patient", "Task", "Observation", "Bundle", "Parameters", "StructureDefinition", "Binary"]
+
+
+def calls(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, call in item.items():
+            if method in METHODS:
+                yield path, call
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for inner in value.values():
+            yield from references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+def resolve(document: dict[str, Any], reference: str) -> Any:
+    found: Any = document
+    for step in reference.removeprefix("#/").split("/"):
+        found = found[step]
+    return found
+
+
+def resolved(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    return resolve(document, value["$ref"]) if "$ref" in value else value
+
+
+def check_document(document: dict[str, Any]) -> None:
+    """The rules of the OpenAPI specification that generated documents can break."""
+    assert document["openapi"].startswith("3.1.")
+    assert {"title", "version"} <= document["info"].keys()
+    for reference in set(references(document)):
+        resolve(document, reference)
+    numbers = Counter(call["operationId"] for _, call in calls(document))
+    assert [name for name, number in numbers.items() if number > 1] == []
+    tags = {tag["name"] for tag in document["tags"]}
+    for path, call in calls(document):
+        assert path.startswith("/")
+        check_call(document, path, call, tags)
+    for name, schema in document["components"]["schemas"].items():
+        assert name.replace(".", "").replace("-", "").isalnum()
+        Draft202012Validator.check_schema(schema)
+
+
+def check_call(document: dict[str, Any], path: str, call: dict[str, Any], tags: set[str]) -> None:
+    parameters = [resolved(document, item) for item in call["parameters"]]
+    names = [(item["in"], item["name"]) for item in parameters]
+    assert len(names) == len(set(names))
+    assert all(place in PLACES for place, _ in names)
+    assert all(item["schema"] and item["description"] for item in parameters)
+    in_path = {part[1:-1] for part in path.split("/") if part.startswith("{")}
+    assert {name for place, name in names if place == "path"} == in_path
+    assert all(item["required"] for item in parameters if item["in"] == "path")
+    assert set(call["tags"]) <= tags
+    assert call["summary"]
+    assert call["responses"]
+    assert all(resolved(document, answer)["description"] for answer in call["responses"].values())
+    for requirement in call.get("security", ()):
+        assert requirement.keys() <= document["components"]["securitySchemes"].keys()
+
+
+@pytest.mark.parametrize("type", SOME_TYPES)
+def test_document_of_a_type_is_sound(documents: OpenApi, type: str) -> None:
+    check_document(orjson.loads(documents.of_type(type)))
+
+
+def test_document_of_the_system_is_sound(documents: OpenApi) -> None:
+    document = orjson.loads(documents.of_system())
+    check_document(document)
+    assert {"/", "/metadata", "/_history"} <= document["paths"].keys()
+    assert document["paths"]["/metadata"]["get"]["security"] == []
+
+
+def test_whole_document_is_sound_and_has_every_type(documents: OpenApi) -> None:
+    document = orjson.loads(documents.whole())
+    check_document(document)
+    assert len(documents.names) == 147
+    assert all(f"/{name}/{{id}}" in document["paths"] for name in documents.names if name != "System")
+
+
+def test_the_check_of_documents_can_fail(documents: OpenApi) -> None:
+    document = orjson.loads(documents.of_type("Patient"))
+    del document["components"]["parameters"]["id"]
+    with pytest.raises(KeyError):
+        check_document(document)
+
+
+def test_unknown_type_has_no_document(documents: OpenApi) -> None:
+    for name in ("Patience", "HumanName", "DomainResource"):
+        with pytest.raises(KeyError):
+            documents.of_type(name)
+
+
+def test_documents_are_made_once(documents: OpenApi) -> None:
+    assert documents.of_type("Patient") is documents.of_type("Patient")
+
+
+def test_every_route_is_described() -> None:
+    rows = {(row.method, row.path) for row in ROUTES if row.interaction != "operation"}
+    assert rows == FACTS.keys()
+
+
+def test_every_route_of_a_type_is_in_its_document(documents: OpenApi) -> None:
+    paths = orjson.loads(documents.of_type("Patient"))["paths"]
+    for row in ROUTES:
+        if row.typed and row.interaction != "operation":
+            assert row.method.lower() in paths["/" + row.path.replace("{type}", "Patient")]
+
+
+def test_every_operation_is_in_the_documents_of_its_types(documents: OpenApi, parts: Any) -> None:
+    assert parts.operations
+    paths = orjson.loads(documents.of_type("Task"))["paths"]
+    for code, operations in parts.operations.items():
+        for operation in operations:
+            methods = paths[f"/Task/{{id}}/${code}"]
+            assert "post" in methods
+            assert ("get" in methods) == (not operation.affects_state)
+    assert not [path for path in orjson.loads(documents.of_type("Patient"))["paths"] if "$" in path]
+
+
+def test_every_search_parameter_is_described(documents: OpenApi, parts: Any) -> None:
+    for type in SOME_TYPES:
+        document = orjson.loads(documents.of_type(type))
+        search = [resolved(document, item) for item in document["paths"][f"/{type}"]["get"]["parameters"]]
+        shown = {item["name"] for item in search}
+        assert parts.parameters.parameters(type).keys() <= shown
+        assert {"_count", "_sort", "_include", "_revinclude", "_total", "_summary", "_elements"} <= shown
+
+
+def test_parameter_text_tells_meaning_and_form(documents: OpenApi) -> None:
+    shared = orjson.loads(documents.of_type("Patient"))["components"]["parameters"]
+    assert shared["Patient-birthdate"]["description"].startswith(
+        "The date of birth for the individual. **date**: `2026`"
+    )
+    assert shared["Patient-address-city"]["description"].startswith("Name of city, town etc.. **string**")
+
+
+def test_every_error_of_the_tree_is_a_response() -> None:
+    def names(kind: type[FhirError]) -> Iterator[str]:
+        for below in kind.__subclasses__():
+            if below.__module__ == "fhir_server.errors":
+                yield below.__name__
+                yield from names(below)
+
+    assert set(names(FhirError)) == error_responses().keys()
+
+
+def test_authorization_is_client_credentials(documents: OpenApi) -> None:
+    document = orjson.loads(documents.of_type("Patient"))
+    scheme = document["components"]["securitySchemes"]["client"]
+    assert scheme["flows"]["clientCredentials"]["tokenUrl"] == "/auth/token"
+    assert document["security"] == [{"client": []}]
+
+
+def test_addresses_outside_fhir_are_described_at_their_place(parts: Any) -> None:
+    def others() -> dict[str, Any]:
+        call = {"operationId": "x", "tags": ["t"], "summary": "s", "parameters": [], "responses": {"200": {}}}
+        return {"paths": {"/auth/token": {"post": call}, "/inbound/{his}": {"post": call}}}
+
+    paths = orjson.loads(OpenApi(parts, ROUTES, others).of_system())["paths"]
+    assert paths["/auth/token"]["servers"] == [{"url": "/"}]
+    assert paths["/auth/token"]["post"]["security"] == []
+    assert "security" not in paths["/inbound/{his}"]["post"]
+
+
+# ── examples ──────────────────────────────────────────────────────────────────
+
+
+def test_every_example_is_valid(parts: Any) -> None:
+    validator = Validator(parts.definitions)
+    for type in sorted(parts.definitions.resource_types):
+        body = example(parts.definitions, type)
+        assert body["resourceType"] == type
+        assert "id" not in body
+        assert validator.validate(body) == [], type
+        assert validator.validate(with_id(body)) == [], type
+
+
+def test_every_example_fits_its_component_schema(documents: OpenApi) -> None:
+    for type in SOME_TYPES:
+        document = orjson.loads(documents.of_type(type))
+        schema = {"$ref": f"#/components/schemas/{type}", "components": document["components"]}
+        body = document["components"]["examples"][f"{type}-example"]["value"]
+        assert list(Draft202012Validator(schema).iter_errors(body)) == []
+        assert list(Draft202012Validator(schema).iter_errors({**body, "resourceType": "Other"}))
+
+
+def test_examples_in_bundles_are_valid(documents: OpenApi, parts: Any) -> None:
+    validator = Validator(parts.definitions)
+    shown = orjson.loads(documents.of_type("Task"))["components"]["examples"]
+    bundles = [item["value"] for name, item in shown.items() if item["value"]["resourceType"] == "Bundle"]
+    assert len(bundles) == 3
+    assert all(validator.validate(bundle) == [] for bundle in bundles)
+
+
+def test_operation_bodies_are_valid(documents: OpenApi, parts: Any) -> None:
+    validator = Validator(parts.definitions)
+    document = orjson.loads(documents.of_type("Task"))
+    bodies = [
+        call["requestBody"]["content"]["application/fhir+json"]["example"]
+        for path, call in calls(document)
+        if "$" in path and "requestBody" in call
+    ]
+    assert len(bodies) > 8
+    assert all(validator.validate(body) == [] for body in bodies)
