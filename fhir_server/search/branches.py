@@ -16,6 +16,7 @@ from fhir_server.fhirpath.ast import Binary, Member, Tree
 from fhir_server.fhirpath.node import ANY_RESOURCE
 from fhir_server.fhirpath.values import type_name
 from fhir_server.search.arms import At, Cast, Compute, Name, Path, Where, equals_text
+from fhir_server.search.leaves import fits
 from fhir_server.search.registry import Arm
 from fhir_server.search.types import date, quantity, reference, special, string, token, uri
 from fhir_server.search.types.base import Emit, Rows
@@ -148,7 +149,7 @@ def follow(model: Model, places: Sequence[Place], path: Path) -> list[Place]:
             index = after[0].index if after and isinstance(after[0], At) else None
             places = [new for place in places for new in _members(model, place, step.name, index)]
         elif isinstance(step, Cast):
-            places = [place for place in places if model.is_kind_of(place.type, step.type)]
+            places = [_cast(place, step.type) for place in places if fits(model, place.type, step.type)]
         elif isinstance(step, Where):
             places = [_door(model, place, step.criterion) for place in places]
     return list(places)
@@ -158,6 +159,16 @@ def _members(model: Model, place: Place, name: str, index: int | None) -> Iterat
     for step in model.steps(place.path or "Element", name):
         edge = place.branch.edges.setdefault((step.json_name, index), Edge(step.is_list))
         yield Place(edge.branch, step.type, step.path)
+
+
+def _cast(place: Place, type: str) -> Place:
+    """The same place; where any resource may stand, a door for those of ``type``."""
+    if place.type not in ANY_RESOURCE:
+        return place
+    door = place.branch.doors.setdefault(
+        f"is {type}", (lambda value: value.get("resourceType") == type, Branch())
+    )
+    return Place(door[1], type, type)
 
 
 def _door(model: Model, place: Place, criterion: Tree) -> Place:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fhir_server.definitions.types import Member
 from fhir_server.fhirpath import ExpressionError, Model, compile_tree
+from fhir_server.fhirpath.node import ANY_RESOURCE
 from fhir_server.search.arms import Cast, Compute, Name, Path, Step, Where
 
 QUANTITIES = frozenset({"Quantity", "Age", "Count", "Distance", "Duration"})
@@ -32,6 +33,7 @@ HOLDS: Mapping[str, frozenset[str]] = {
     "date": frozenset({"date", "dateTime", "instant", "Period", "Timing"}),
     "number": QUANTITIES
     | {"Money", "Range", "SampledData", "decimal", "integer", "positiveInt", "unsignedInt"},
+    "identifier": frozenset({"Reference"}),
     "position": frozenset({"BackboneElement"}),
 }
 """Kind of rows → the data types it can hold."""
@@ -82,7 +84,7 @@ def _follow(
     model: Model, type: str, path: Path, found: Sequence[Member] | None, step: Step
 ) -> Sequence[Member]:
     if isinstance(step, Cast):
-        return [member for member in found or () if model.is_kind_of(member.type, step.type)]
+        return [_cast(member, step.type) for member in found or () if fits(model, member.type, step.type)]
     if not isinstance(step, Name):
         return found or ()
     starts = [type] if found is None else [member.path or "Element" for member in found]
@@ -90,6 +92,16 @@ def _follow(
     if not after:
         raise ExpressionError(str(path), 0, f"{type} has no element {step.name} there")
     return after
+
+
+def fits(model: Model, type: str, wanted: str) -> bool:
+    """True when a value of ``type`` is or may be a ``wanted``: any resource may stand where a Resource does."""
+    may_be = type in ANY_RESOURCE and wanted in model.definitions.resource_types
+    return may_be or model.is_kind_of(type, wanted)
+
+
+def _cast(member: Member, type: str) -> Member:
+    return Member(member.json_name, member.element, type, type) if member.type in ANY_RESOURCE else member
 
 
 def _named(model: Model, path: str, name: str) -> Iterator[Member]:

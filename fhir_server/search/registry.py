@@ -239,13 +239,17 @@ class Registry:
         if kind != "reference":
             implicit = implicit_systems(self.model, parameter.type, found) if kind == "token" else ()
             return replace(parameter, keys=keys, system=system, implicit=implicit)
-        identifiers = [_arm(parameter.type, path, "identifier") for path in found]
+        identifiers = [
+            known.keep(_arm(parameter.type, path, "identifier"))
+            for path in found
+            if leaves(self.model, parameter.type, path, "identifier")
+        ]
         return replace(
             parameter,
             keys=keys,
             target=target,
             targets=self._targets(parameter.type, found, target, definition.target),
-            identifier_keys=tuple(dict.fromkeys(arm.key for arm in identifiers)),
+            identifier_keys=tuple(dict.fromkeys(identifiers)),
         )
 
     def _decomposed(self, type: str, path: Path, kind: str) -> Iterator[Arm]:

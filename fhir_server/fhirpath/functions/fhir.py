@@ -54,8 +54,9 @@ def _resolve(compiler: Compiler, call: Call, source: Closure) -> Closure:
 
 
 def _resolved(items: Items, scope: Scope, types: frozenset[str]) -> Iterator[Node]:
-    """What the resolver finds; else an empty resource of the type that the reference itself names, so
-    that ``resolve() is Patient`` can be answered without reading anything."""
+    """What the resolver finds; else an empty resource of the type that a relative reference names, so that
+    ``resolve() is Patient`` can be answered without reading anything. What another server's URL points to is
+    unknown."""
     for item in items:
         if not isinstance(item, Node):
             continue
@@ -70,7 +71,8 @@ def _named(item: Node, types: frozenset[str]) -> Node | None:
     else:
         text, kind = item.value, None
     if kind is None and isinstance(text, str):
-        kind = parse_reference(text).type
+        found = parse_reference(text)
+        kind = found.type if found.is_local else None
     return Node({"resourceType": kind}, kind, kind) if kind in types else None
 
 

@@ -52,7 +52,7 @@ def _part(key: int | None, family: str, given: str) -> Iterator[tuple[int, str]]
     for reading in spoken(family, given):
         found["".join(reading)] = None
         found["".join(syllable[0] for syllable in reading)] = None
-    yield from ((key, text) for text in found)
+    yield from ((key, text) for text in found if text)
 
 
 def _is_chinese(text: str) -> bool:
