@@ -7,8 +7,6 @@ rules, operations and index functions of every floor come together in ``_compose
 from __future__ import annotations
 
 import gc
-import logging
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -26,6 +24,7 @@ from fhir_server.definitions import load_definitions
 from fhir_server.inbound import http, journal
 from fhir_server.inbound.mllp import serve_mllp
 from fhir_server.inbound.receive import recover
+from fhir_server.identity import local_numbers
 from fhir_server.interactions.context import Server
 from fhir_server.interactions.operations import find_operations
 from fhir_server.mapping import Mappings, load_mappings
@@ -34,24 +33,23 @@ from fhir_server.referral import rules
 from fhir_server.rest.auth import token_router
 from fhir_server.rest.endpoint import Endpoint
 from fhir_server.rest.front import Asgi, Front
+from fhir_server.rest.log import configure_logging
 from fhir_server.rest.metrics import RequestMetrics
+from fhir_server.rest.openapi import OpenApi
+from fhir_server.rest.routes import ROUTES
 from fhir_server.rest.site import build_site
+from fhir_server.rest.swagger import documentation_router
 from fhir_server.search.extract import Extractor
 from fhir_server.search.index import IndexValues
 from fhir_server.search.registry import Registry
 from fhir_server.security import clients, tokens
-from fhir_server.security.access import unauthenticated
-from fhir_server.security.caller import Caller
+from fhir_server.security.admission import Admission
 from fhir_server.security.throttle import Backoff
 from fhir_server.settings import Settings
 from fhir_server.stores.sqlite.store import SqliteStore
 from fhir_server.validation import Validator
 
 Prepare = Callable[[Server], Awaitable[None]]
-
-ANONYMOUS = Caller("anonymous", system=True)
-"""Who everybody is with ``FHIR_AUTH=off``, which only a loopback host allows: like the command line
-on the same machine, without an organisation and free to act for all of them."""
 
 INTERNAL: Mapping[str, Callable[[Json], IndexValues]] = {
     clients.TYPE: clients.index_client,
@@ -152,34 +150,15 @@ class App:
         mappings = load_mappings(settings.mappings)
         _tell_faults(mappings)
         await recover(server, mappings)
-        issuer = settings.base_url or "urn:fhir-server"
-        key = await tokens.open_key(server.store, server.now)
-        issued = tokens.Tokens(server.store, key, issuer, server.now)
-        metrics = RequestMetrics()
-        endpoint = Endpoint(
-            server,
-            issued if settings.auth == "on" else None,
-            ANONYMOUS,
-            metrics,
-            base_url=fhir_base(settings),
-            max_body=settings.max_body,
+        issuer = fhir_base(settings) or "urn:fhir-server"
+        issued = tokens.Tokens(
+            server.store, await tokens.open_key(server.store, server.now), issuer, server.now
         )
-        site = build_site(server.store.check, metrics)
-        known = clients.Clients(server.store, server.now, server.new_id)
-        site.include_router(token_router(known, issued, Backoff(server.now)))
-
-        async def authenticate(authorization: bytes | None) -> Caller:
-            if settings.auth == "off":
-                return ANONYMOUS
-            if authorization is None:
-                raise unauthenticated()
-            return issued.recall(authorization) or await issued.verify(authorization)
-
-        site.include_router(http.router(server, lambda: mappings, authenticate, max_body=settings.max_body))
+        front = _open_http(settings, server, mappings, issued)
         if settings.mllp_port:
             door = serve_mllp(server, lambda: mappings, host=settings.host, port=settings.mllp_port)
             await doors.enter_async_context(door)
-        return Front(endpoint, site)
+        return front
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """The ASGI protocol."""
@@ -205,6 +184,27 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+def _open_http(settings: Settings, server: Server, mappings: Mappings, issued: tokens.Tokens) -> Asgi:
+    admission = Admission(issued if settings.auth == "on" else None)
+    metrics = RequestMetrics()
+    endpoint = Endpoint(server, admission, metrics, base_url=fhir_base(settings), max_body=settings.max_body)
+    site = build_site(server.store.check, metrics, lambda: gauges(settings, server))
+    known = clients.Clients(server.store, server.now, server.new_id)
+    site.include_router(token_router(known, issued, Backoff(server.now)))
+    site.include_router(http.router(server, lambda: mappings, admission, max_body=settings.max_body))
+    site.include_router(documentation_router(OpenApi(server, ROUTES, site.openapi)))
+    return Front(endpoint, site)
+
+
+async def gauges(settings: Settings, server: Server) -> Mapping[str, float]:
+    """What ``/metrics`` shows of the store: its size on disk and the messages that wait for somebody."""
+    path = store_path(settings)
+    files = [path, path.with_name(f"{path.name}-wal")]
+    sizes = [file.stat().st_size for file in files if file.exists()]
+    _, waiting = await journal.find(server.store, "quarantined", count=1, total=True)
+    return {"store_bytes": float(sum(sizes)), "inbound_quarantined": float(waiting.total or 0)}
+
+
 def fhir_base(settings: Settings) -> str | None:
     """``FHIR_BASE_URL`` with ``/fhir`` at its end, given with or without it; None: from each request."""
     root = (settings.base_url or "").rstrip("/").removesuffix("/fhir")
@@ -226,7 +226,7 @@ def _compose(settings: Settings, now: Callable[[], datetime], new_id: Callable[[
         now=now,
         new_id=new_id,
         timezone=zone,
-        rules=rules.RULES,
+        rules={**local_numbers.RULES, **rules.RULES},
         adopt=rules.ADOPT,
         stale=rules.STALE,
         operations=find_operations(fhir_server.interactions.operations, fhir_server.referral.operations),
@@ -235,19 +235,20 @@ def _compose(settings: Settings, now: Callable[[], datetime], new_id: Callable[[
     )
 
 
-def _open_store(settings: Settings, extract: Callable[[Json], IndexValues]) -> SqliteStore:
-    """Raises ValueError for a store URL that no engine here can open."""
+def store_path(settings: Settings) -> Path:
+    """The file of ``FHIR_STORE``. Raises ValueError for a store URL that no engine here can open."""
     scheme, found, place = settings.store.partition("://")
     if scheme != "sqlite" or not found:
         raise ValueError(f"FHIR_STORE={settings.store} cannot be opened; allowed: sqlite:///path")
-    path = Path(place.removeprefix("/"))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    return Path(place.removeprefix("/"))
 
+
+def _open_store(settings: Settings, extract: Callable[[Json], IndexValues]) -> SqliteStore:
     def extract_kept(type: str, content: bytes) -> IndexValues:
         data = orjson.loads(content)
         return INTERNAL[type](data) if type in INTERNAL else extract(data)
 
-    return SqliteStore.open(path, extract=extract_kept, durability=settings.durability)
+    return SqliteStore.open(store_path(settings), extract=extract_kept, durability=settings.durability)
 
 
 def _tell_faults(mappings: Mappings) -> None:
@@ -261,20 +262,3 @@ def _tune_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-
-def configure_logging(level: str) -> None:
-    """JSON lines on stderr, those of libraries (from warnings on) included."""
-    stamp: list[Any] = [structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso")]
-    as_json = structlog.processors.JSONRenderer(lambda event, **_: orjson.dumps(event, default=str).decode())
-    structlog.configure(
-        processors=[*stamp, as_json],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    tidy = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=stamp, processors=[tidy, as_json])
-    )
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

@@ -12,8 +12,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import pytest
 
 from fhir_server.app import App, build
 from fhir_server.interactions.context import Server
+from fhir_server.mapping import load_mappings
 from fhir_server.security.caller import Caller
 from fhir_server.security.clients import Clients
 from fhir_server.settings import Settings
@@ -56,6 +58,14 @@ def settings(tmp_path: Path) -> Settings:
         profiles=ROOT / "profiles",
         mappings=ROOT / "mappings",
     )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def mappings_read_once() -> Iterator[None]:
+    """Mappings never change once they are read, and reading them costs more than most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fhir_server.app.load_mappings", cache(load_mappings))
+        yield
 
 
 @pytest.fixture

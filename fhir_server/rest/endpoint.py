@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from difflib import get_close_matches
+from logging import DEBUG
 from string import ascii_letters, digits
 from time import perf_counter
 from typing import Any
@@ -24,9 +25,7 @@ from fhir_server.rest.request import Request
 from fhir_server.rest.request_id import RequestIds
 from fhir_server.rest.routes import Route, shape_of, table
 from fhir_server.rest.uri import split_path
-from fhir_server.security.access import unauthenticated
-from fhir_server.security.caller import Caller
-from fhir_server.security.tokens import Tokens
+from fhir_server.security.admission import Admission
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -41,31 +40,29 @@ MOST_BASES = 256
 class Endpoint:
     """Everything below ``/fhir``.
 
-    ``tokens`` None means that authentication is off and everybody is ``anonymous``; ``base_url`` None
-    that links are made from the request's own scheme and ``Host``.
+    ``base_url`` None means that links are made from the request's own scheme and ``Host``.
     """
 
     def __init__(
         self,
         server: Server,
-        tokens: Tokens | None,
-        anonymous: Caller,
+        admit: Admission,
         metrics: RequestMetrics,
         *,
         base_url: str | None,
         max_body: int,
     ) -> None:
         self._server = server
-        self._tokens = tokens
-        self._anonymous = anonymous
+        self._admit = admit
         self._metrics = metrics
-        self._base_url = base_url.rstrip("/") if base_url else None
+        self._base_url = base_url
         self._max_body = max_body
         self._routes = table()
         self._types = server.definitions.resource_types
         self._bases: dict[tuple[str, bytes], str] = {}
         self._request_ids = RequestIds()
-        self._log = structlog.get_logger("fhir_server.rest")
+        self._log = structlog.get_logger("fhir_server.rest").bind()
+        self._log_all = self._log.is_enabled_for(DEBUG)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever happens."""
@@ -91,10 +88,8 @@ class Endpoint:
         segments = split_path(request.path)[1:]
         methods = self._routes.get(shape_of(segments), {})
         route = methods.get(request.method)
-        if self._tokens is None:
-            request.caller = self._anonymous
-        elif route is None or not route.open:
-            request.caller = await _authenticate(self._tokens, request.headers.get(b"authorization"))
+        if route is None or not route.open:
+            request.caller = await self._admit(request.headers.get(b"authorization"))
         if route is None:
             raise _no_route(request.method, segments, methods)
         self._place(request, route, segments)
@@ -127,7 +122,9 @@ class Endpoint:
 
     def _note(self, request: Request, status: int, seconds: float) -> None:
         self._metrics.observe(request.interaction, status, seconds)
-        log = self._log.info if status >= 400 or seconds > SLOW else self._log.debug
+        if status < 400 and seconds < SLOW and not self._log_all:
+            return
+        log = self._log.info if status >= 400 or seconds >= SLOW else self._log.debug
         log(
             "request",
             request_id=request.request_id,
@@ -137,12 +134,6 @@ class Endpoint:
             status=status,
             ms=round(seconds * 1000, 2),
         )
-
-
-async def _authenticate(tokens: Tokens, authorization: bytes | None) -> Caller:
-    if authorization is None:
-        raise unauthenticated()
-    return tokens.recall(authorization) or await tokens.verify(authorization)
 
 
 def _make_base(scheme: str, host: bytes) -> str:

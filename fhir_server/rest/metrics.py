@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-Gauges = Callable[[], Mapping[str, float]]
 
 
 class RequestMetrics:
     """A Prometheus collector: requests by interaction and status, durations by interaction, gauges.
 
-    ``gauges`` is asked at every scrape for values such as the store's size: name → value.
+    ``gauges`` holds values such as the store's size, by name; it is set anew before each scrape.
     """
 
-    def __init__(self, gauges: Gauges = dict) -> None:
+    def __init__(self) -> None:
+        self.gauges: Mapping[str, float] = {}
         self._counts: dict[tuple[str, int], int] = {}
         self._durations: dict[str, list[int]] = {}
         self._sums: dict[str, float] = {}
-        self._gauges = gauges
 
     def observe(self, interaction: str, status: int, seconds: float) -> None:
         """Note one answered request."""
@@ -38,7 +37,7 @@ class RequestMetrics:
         """The metric families, as ``prometheus_client`` wants them."""
         yield self._requests()
         yield self._histogram()
-        for name, value in self._gauges().items():
+        for name, value in self.gauges.items():
             yield GaugeMetricFamily(f"fhir_{name}", name.replace("_", " "), value=value)
 
     def _requests(self) -> Metric:

@@ -6,12 +6,12 @@ language of RFC 6749.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
@@ -28,14 +28,20 @@ from fhir_server.rest.bugs import bug
 from fhir_server.rest.metrics import RequestMetrics
 from fhir_server.rest.reply import NOSNIFF, reply_error
 
+Check = Callable[[], Awaitable[None]]
+Gauges = Callable[[], Awaitable[Mapping[str, float]]]
 _FRAMEWORK_ERRORS: dict[int, type[FhirError]] = {403: Forbidden, 404: NotFound, 405: NotSupported}
 
 
-def build_site(check: Callable[[], Awaitable[None]], metrics: RequestMetrics) -> FastAPI:
-    """The FastAPI application. ``check`` raises StoreUnavailable unless the server can work now."""
+def build_site(check: Check, metrics: RequestMetrics, gauges: Gauges) -> FastAPI:
+    """The FastAPI application.
+
+    ``check`` raises StoreUnavailable unless the server can work now; ``gauges`` gives what ``/metrics``
+    shows besides the requests.
+    """
     site = FastAPI(title="FHIR server", docs_url=None, redoc_url=None, openapi_url=None)
     site.include_router(_health(check))
-    site.include_router(_metrics(metrics))
+    site.include_router(_metrics(metrics, gauges))
     site.add_exception_handler(FhirError, _tell_error)
     site.add_exception_handler(HTTPException, _tell_framework_error)
     site.add_exception_handler(RequestValidationError, _tell_invalid_parameters)
@@ -43,7 +49,7 @@ def build_site(check: Callable[[], Awaitable[None]], metrics: RequestMetrics) ->
     return site
 
 
-def _health(check: Callable[[], Awaitable[None]]) -> APIRouter:
+def _health(check: Check) -> APIRouter:
     router = APIRouter(prefix="/health", tags=["health"])
 
     @router.get("/live")
@@ -60,14 +66,16 @@ def _health(check: Callable[[], Awaitable[None]]) -> APIRouter:
     return router
 
 
-def _metrics(metrics: RequestMetrics) -> APIRouter:
+def _metrics(metrics: RequestMetrics, gauges: Gauges) -> APIRouter:
     registry = CollectorRegistry()
     registry.register(metrics)
+    ProcessCollector(registry=registry)
     router = APIRouter(tags=["metrics"])
 
     @router.get("/metrics")
     async def scrape() -> Response:
         """Requests, durations and gauges in Prometheus' text format."""
+        metrics.gauges = await gauges()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

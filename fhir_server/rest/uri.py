@@ -6,24 +6,27 @@ Source: RFC 3986; HTML form encoding for ``+`` in queries.
 from __future__ import annotations
 
 from string import hexdigits
-from urllib.parse import unquote_to_bytes
 
 from fhir_server.errors import InvalidContent
 
 Pairs = tuple[tuple[str, str], ...]
+_BYTES = {high + low: bytes.fromhex(high + low) for high in hexdigits for low in hexdigits}
+"""Two hexadecimal digits → the byte they stand for."""
 
 
 def decode(text: str, where: str) -> str:
     """``text`` with its percent escapes read as UTF-8. Raises InvalidContent naming ``where``."""
-    for position, character in enumerate(text):
-        escape = text[position + 1 : position + 3]
-        if character == "%" and (len(escape) < 2 or any(digit not in hexdigits for digit in escape)):
+    first, *escaped = text.split("%")
+    parts = [first.encode()]
+    for piece in escaped:
+        byte = _BYTES.get(piece[:2])
+        if byte is None:
             raise InvalidContent(
                 f"{where}: '%' must be followed by two hexadecimal digits (a '%' itself is %25)"
             )
-    raw = unquote_to_bytes(text)
+        parts.append(byte + piece[2:].encode())
     try:
-        return raw.decode()
+        return b"".join(parts).decode()
     except UnicodeDecodeError as error:
         raise InvalidContent(
             f"{where}: byte {error.start} of the decoded text is not UTF-8; "

@@ -153,7 +153,7 @@ async def test_a_start_that_fails_is_told(settings, quiet):
 
 def test_create_takes_its_settings_from_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("FHIR_STORE", f"sqlite:///{tmp_path}/other.db")
-    assert create().__self__.settings.store.endswith("/other.db")
+    assert create().settings.store.endswith("/other.db")
 
 
 async def test_before_its_start_the_application_serves_nothing(settings):
