@@ -6,9 +6,13 @@ called for one small test. The ports are free ones instead of 8080 and 2575.
 
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
+import sysconfig
 import time
+import venv
 from pathlib import Path
 
 import pytest
@@ -17,7 +21,7 @@ from fhir_server.cli.bench.process import free_port
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), flags=re.S)
-PARTS = ("fhir_server", "profiles", "mappings", "scripts", "requirements", "tests", "pyproject.toml", ".venv")
+PARTS = ("fhir_server", "profiles", "mappings", "scripts", "requirements", "tests", "pyproject.toml")
 SERVE, TEST = "scripts/serve\n", "scripts/test\n"
 
 
@@ -26,7 +30,16 @@ def clone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clone")
     for part in PARTS:
         (folder / part).symlink_to(ROOT / part)
+    make_venv(folder / ".venv")
     return folder
+
+
+def make_venv(folder):
+    """A venv of its own, as scripts/setup leaves it, that borrows the packages of the one that runs this test."""
+    venv.create(folder, symlinks=True, with_pip=False)
+    site = next(folder.glob("lib/python3.*/site-packages"))
+    (site / "borrowed.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    shutil.copy(Path(sys.prefix) / "stamps", folder)
 
 
 @pytest.fixture(scope="module")
