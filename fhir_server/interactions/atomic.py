@@ -23,7 +23,7 @@ from fhir_server.interactions.batch import (
 from fhir_server.interactions.context import Outcome
 from fhir_server.interactions.delete import remove_current
 from fhir_server.interactions.entries import Entry, at, patch_of, raise_all
-from fhir_server.interactions.links import references_in
+from fhir_server.interactions.links import references_in, resolve_patch
 from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.patch import modify_current, parse_patch
 from fhir_server.interactions.resolve import conditional_references, look_up, require_resolved
@@ -210,7 +210,7 @@ def _writer(resource: Resource | None) -> Step:
     async def write(work: Work, entry: Entry) -> Outcome:
         id = work.targets[entry.index].id
         if resource is None:
-            return await _patch(work.writing, entry, id)
+            return await _patch(work, entry, id)
         if entry.interaction == "create":
             return Outcome(201, await work.writing.put(resource, id, None, method="POST"))
         return await put_current(
@@ -220,8 +220,8 @@ def _writer(resource: Resource | None) -> Step:
     return write
 
 
-async def _patch(writing: Corridor, entry: Entry, id: str) -> Outcome:
+async def _patch(work: Work, entry: Entry, id: str) -> Outcome:
     body, content_type = patch_of(entry)
-    make = parse_patch(body, content_type)
-    record = await modify_current(writing, entry.type, id, make, method="PATCH", if_match=entry.if_match)
+    make = parse_patch(resolve_patch(body, work.addresses), content_type)
+    record = await modify_current(work.writing, entry.type, id, make, method="PATCH", if_match=entry.if_match)
     return Outcome(200, record)

@@ -1,5 +1,7 @@
 """A batch or transaction Bundle, read once: each entry keeps its own bytes.
 
+A 70 MB Bundle is never parsed as one tree: it is split, and each entry is parsed in its turn.
+
 Source: FHIR R4 bundle.html, http.html#transaction.
 """
 
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,17 +17,16 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
-import orjson
 
 from fhir_server.errors import FhirError, InvalidContent, Issue, NotFound, NotSupported
 from fhir_server.interactions.context import Server
 from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.write import require_type, require_valid
-from fhir_server.model.resource import Json, Resource
+from fhir_server.model.resource import Json, Resource, parse_json
 
 Raw = msgspec.Raw
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_entries = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Address(NamedTuple):
@@ -71,48 +73,79 @@ class Entry:
         return self.resource
 
 
-async def read_bundle(server: Server, bundle: Resource, base: str, pace: Pace) -> tuple[str, list[Entry]]:
-    """The Bundle's type (batch or transaction) and its entries, in its order.
+async def read_bundle(server: Server, raw: bytes, base: str, pace: Pace) -> tuple[str, list[Entry]]:
+    """The type (batch or transaction) and the entries of the Bundle in ``raw``, in its order.
 
     What is wrong with one entry stands in its ``error``. Raises InvalidContent when it is no such
     Bundle, Unprocessable when the Bundle itself is malformed.
     """
-    members = _object.decode(bundle.raw)
-    raw_entries = members.pop("entry", None)
-    envelope = {name: orjson.loads(bytes(raw)) for name, raw in members.items()}
-    require_valid(server.validate(envelope))
+    raw = raw.removeprefix(BOM_UTF8)
+    members = _split(raw)
+    items = _items(members.pop("entry", None))
+    values = {name: bytes(value) for name, value in members.items()}
+    kind = _kind_of(server, {name: parse_json(value) for name, value in values.items()})
+    colons = sum(value.count(b":") for value in values.values()) + len(values) + (items is not None)
+    entries = []
+    for index, item in enumerate(items or ()):
+        content = bytes(item)
+        colons += content.count(b":")
+        entries.append(_read_entry(server, index, content, kind, base))
+        await pace()
+    _require_single(raw, colons)
+    return kind, entries
+
+
+def _split(raw: bytes) -> dict[str, Raw]:
+    """The members of a JSON object, each with its own bytes."""
+    try:
+        return _object.decode(raw)
+    except msgspec.DecodeError as error:
+        raise InvalidContent(f"a JSON object is expected: {error}") from error
+
+
+def _items(raw: Raw | None) -> Sequence[Raw] | None:
+    try:
+        return None if raw is None else _list.decode(raw)
+    except msgspec.DecodeError as error:
+        raise InvalidContent("entry is a list", expression="Bundle.entry") from error
+
+
+def _require_single(raw: bytes, colons: int) -> None:
+    """Raises InvalidContent when ``raw`` has more colons than the members read from it: one stands twice."""
+    if raw.count(b":") != colons:
+        raise InvalidContent("a member stands twice in one object; readers would disagree about its value")
+
+
+def _kind_of(server: Server, envelope: Json) -> str:
+    """batch or transaction. Raises InvalidContent and Unprocessable as ``read_bundle``."""
     kind = envelope.get("type")
-    if envelope["resourceType"] != "Bundle" or kind not in {"batch", "transaction"}:
+    if envelope.get("resourceType") != "Bundle" or kind not in {"batch", "transaction"}:
         raise InvalidContent(
             "only a Bundle of type batch or transaction can be posted here",
             expression="Bundle.type",
             code="value",
         )
-    entries = []
-    for index, parts in enumerate(_split(raw_entries)):
-        entries.append(_read_entry(server, index, parts, envelope, base))
-        await pace()
-    return kind, entries
+    require_valid(server.validate(envelope))
+    return str(kind)
 
 
-def _split(raw: Raw | None) -> Sequence[dict[str, Raw]]:
+def _read_entry(server: Server, index: int, raw: bytes, kind: str, base: str) -> Entry:
     try:
-        return _entries.decode(raw) if raw is not None else ()
-    except msgspec.ValidationError as error:
-        raise InvalidContent("entry is a list of objects", expression="Bundle.entry") from error
-
-
-def _read_entry(server: Server, index: int, parts: dict[str, Raw], envelope: Json, base: str) -> Entry:
-    resource = parts.pop("resource", None)
-    frame = {name: orjson.loads(bytes(raw)) for name, raw in parts.items()}
-    try:
-        faults = server.validate({"resourceType": "Bundle", "type": envelope["type"], "entry": [frame]})
+        parts = {name: bytes(value) for name, value in _split(raw).items()}
+        _require_single(raw, sum(value.count(b":") for value in parts.values()) + len(parts))
+        resource = parts.pop("resource", None)
+        if "request" not in parts:
+            raise InvalidContent(
+                "the entry needs a request", expression=f"{place(index)}.request", code="required"
+            )
+        frame = {name: parse_json(value) for name, value in parts.items()}
+        faults = server.validate({"resourceType": "Bundle", "type": kind, "entry": [frame]})
         require_valid([_renumbered(fault, index) for fault in faults])
         entry = _understand(index, frame, base)
     except FhirError as error:
         return Entry(index, None, "", "", NOWHERE, None, error=error)
     try:
-        entry.resource = Resource.parse(bytes(resource)) if resource is not None else None
+        entry.resource = Resource.parse(resource) if resource is not None else None
         _require_sense(server, entry)
     except FhirError as error:
         entry.error = error
@@ -126,11 +159,7 @@ def _renumbered(issue: Issue, index: int) -> Issue:
 
 
 def _understand(index: int, frame: Json, base: str) -> Entry:
-    request: Mapping[str, Any] | None = frame.get("request")
-    if request is None:
-        raise InvalidContent(
-            "the entry needs a request", expression=f"{place(index)}.request", code="required"
-        )
+    request: Mapping[str, Any] = frame["request"]
     address = parse_address(request["url"], base)
     return Entry(
         index,

@@ -98,7 +98,10 @@ def parse_patch(body: bytes, content_type: str = JSON_PATCH) -> Make:
 
 
 def _parse_steps(body: bytes) -> jsonpatch.JsonPatch:
-    steps = loads_exact(body)
+    try:
+        steps = loads_exact(body)
+    except ValueError as error:
+        raise InvalidContent("the patch is not JSON") from error
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
         raise InvalidContent("a JSON Patch is a list of operations (RFC 6902)")
     try:
@@ -108,10 +111,12 @@ def _parse_steps(body: bytes) -> jsonpatch.JsonPatch:
 
 
 def _apply(steps: jsonpatch.JsonPatch, tree: Any) -> Any:
-    """Raises Unprocessable when a test fails or a path leads nowhere."""
+    """Raises InvalidContent for a malformed step, Unprocessable when a test fails or a path leads nowhere."""
     try:
         return steps.apply(tree)
     except jsonpatch.JsonPatchTestFailed as error:
         raise Unprocessable("a test of the patch fails; nothing was changed", code="conflict") from error
+    except jsonpatch.InvalidJsonPatch as error:
+        raise InvalidContent(f"the JSON Patch is malformed: {error}") from error
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
         raise Unprocessable("a path of the patch leads nowhere in this resource", code="value") from error

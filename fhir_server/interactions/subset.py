@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Mapping
 import msgspec
 
 from fhir_server.definitions import Definitions
-from fhir_server.definitions.types import Element
+from fhir_server.definitions.types import Member
 from fhir_server.store import Record
 
 Raw = msgspec.Raw
 Members = dict[str, msgspec.Raw]
-Keep = Callable[[Element], bool]
+Keep = Callable[[Member], bool]
 
 ALWAYS = frozenset({"resourceType", "id", "meta"})
 SUBSETTED = Raw(
@@ -44,20 +44,26 @@ def subset(
     return msgspec.structs.replace(record, content=msgspec.json.encode(order | kept))
 
 
-def _in_summary(element: Element) -> bool:
-    return element.is_summary or element.min > 0
+def _in_summary(member: Member) -> bool:
+    return member.element.is_summary or member.element.min > 0
 
 
-def _in_text(element: Element) -> bool:
-    return element.name == "text" or element.min > 0
+def _in_text(member: Member) -> bool:
+    return member.json_name == "text" or member.element.min > 0
 
 
-def _in_data(element: Element) -> bool:
-    return element.name != "text"
+def _in_data(member: Member) -> bool:
+    return member.json_name != "text"
 
 
 def _one_of(elements: Collection[str]) -> Keep:
-    return lambda element: element.min > 0 or element.name.removesuffix("[x]") in elements
+    """Keeps a choice by its JSON name and by the name without a type (``value``)."""
+
+    def keep(member: Member) -> bool:
+        names = {member.json_name, member.element.name.removesuffix("[x]")}
+        return member.element.min > 0 or not names.isdisjoint(elements)
+
+    return keep
 
 
 SUMMARIES: Mapping[str, Keep] = {"true": _in_summary, "text": _in_text, "data": _in_data}
@@ -72,7 +78,7 @@ def _select(definitions: Definitions, path: str, members: Members, keep: Keep, *
         member = known.get(name.removeprefix("_"))
         if name in ALWAYS:
             kept[name] = raw
-        elif member is not None and keep(member.element):
+        elif member is not None and keep(member):
             inside = deep and member.path and member.type != "Resource" and not name.startswith("_")
             kept[name] = _reduced(definitions, member.path, raw, keep) if inside else raw
     return kept

@@ -25,7 +25,7 @@ Also = Callable[[Transaction, Sequence[Record]], Awaitable[None]]
 async def transaction(
     server: Server,
     caller: Caller,
-    bundle: Resource,
+    bundle: Resource | bytes,
     *,
     also: Also | None = None,
     prefer: str | None = None,
@@ -35,12 +35,14 @@ async def transaction(
 
     The answer is a Bundle with one entry for each of ``bundle``, in its order; ``prefer`` (minimal,
     representation or OperationOutcome) says what they carry. ``also`` writes more in the same store
-    transaction, after everything else; it is given the records that the entries left. Only
-    ``bundle.raw`` is read. Raises, for a transaction, one error with the faults of all entries, their
-    expressions beginning with ``Bundle.entry[n]``.
+    transaction, after everything else; it is given the records that the entries left. A door passes
+    the body's bytes, so that a large Bundle is parsed entry by entry and nobody waits for it. Raises,
+    for a transaction, one error with the faults of all entries, their expressions beginning with
+    ``Bundle.entry[n]``.
     """
     pace = Pace()
-    kind, entries = await read_bundle(server, bundle, base, pace)
+    raw = bundle.raw if isinstance(bundle, Resource) else bundle
+    kind, entries = await read_bundle(server, raw, base, pace)
     check_access(caller, kind, None)
     context = Context(server, caller, base, prefer)
     if kind == "transaction":
