@@ -32,8 +32,8 @@ class SearchParameter:
 
     ``kind`` is number | date | string | token | reference | composite | quantity | uri | special.
     ``keys`` are the arms whose rows hold its values. ``target`` restricts a reference parameter
-    that shares an arm (``patient`` reads ``subject``'s rows of type Patient and no URL of another server); ``system`` a token
-    parameter that does (``phone`` reads ``telecom``'s rows of system phone).
+    that shares an arm (``patient`` reads ``subject``'s rows of type Patient, no URL of another server);
+    ``system`` a token parameter that does (``phone`` reads ``telecom``'s rows of system phone).
     ``targets`` are the types a reference may point to. ``column`` is "id", "updated" or None: the
     parameters ``_id`` and ``_lastUpdated`` are columns of every record. ``identifier_keys`` are the
     token rows of a reference parameter's logical references (``Reference.identifier``). ``implicit`` are the

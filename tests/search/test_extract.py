@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from search_cases import BASE_URL, ZONE
 
 from fhir_server.definitions import Definitions
@@ -198,32 +200,18 @@ def test_the_primary_date_of_a_period_without_a_start_is_its_end(extract: Extrac
 
 # ── computed and custom paths ─────────────────────────────────────────────────
 
-CUSTOM = [
-    ("Patient.extension('urn:nation')", "token", {"extension": [{"url": "urn:nation", "valueCode": "HA"}]}, ["ha"]),
-    ("Patient.extension('urn:other')", "token", {"extension": [{"url": "urn:nation", "valueCode": "HA"}]}, []),
-    ("Patient.extension('urn:n').value.ofType(string)", "string", {"extension": [{"url": "urn:n", "valueString": "Hü"}]}, ["hu"]),
-    ("Patient.name.where(use='official').family", "string", {"name": [{"family": "A", "use": "usual"}, {"family": "B", "use": "official"}]}, ["b"]),
-    ("Patient.name.where(use='official').first().family", "string", {"name": [{"family": "B", "use": "official"}]}, ["b"]),
-    ("Patient.name.where(period.empty() and use.exists())[0]", "string", {"name": [{"family": "B", "use": "official"}]}, ["b"]),
-    ("Patient.name[1].family", "string", {"name": [{"family": "A"}, {"family": "B"}]}, ["b"]),
-    ("Patient.name[1].family", "string", {"name": [{"family": "A"}]}, []),
-    ("Patient.contact.where(name.family = 'A').gender", "token", {"contact": [{"name": {"family": "A"}, "gender": "male"}, {"gender": "female"}]}, ["male"]),
-    ("Patient.address.where(use='home').first()", "string", {"address": [{"use": "home", "city": "C", "line": ["L"]}]}, ["l", "c"]),
-    ("Patient.link.count() > 1", "token", {"link": [{}, {}]}, ["true"]),
-    ("Patient.contact.exists()", "token", {}, ["false"]),
-    ("Patient.multipleBirth.ofType(integer)", "number", {"multipleBirthInteger": 2}, [2.0]),
-    ("Patient.multipleBirth.ofType(integer)", "token", {"multipleBirthInteger": 2}, ["2"]),
-    ("Patient.contained.where(id = 'x').ofType(Organization).name", "string", {"contained": [{"resourceType": "Organization", "id": "x", "name": "N"}, {"resourceType": "Patient", "id": "x"}]}, ["n"]),
-]  # fmt: skip
+TABLE = Path(__file__).parents[1] / "cases" / "fhirpath" / "custom_parameters.yaml"
+CUSTOM = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+FACES = {"token": "code", "string": "text", "number": "low"}
 
 
-@pytest.mark.parametrize(("expression", "kind", "members", "found"), CUSTOM, ids=[row[0] for row in CUSTOM])
+@pytest.mark.parametrize("row", CUSTOM, ids=[row["expression"] for row in CUSTOM])
 def test_a_custom_parameter_finds_what_its_expression_selects(
-    definitions: Definitions, expression: str, kind: str, members: dict[str, Any], found: list[Any]
+    definitions: Definitions, row: dict[str, Any]
 ) -> None:
     registry = Registry(definitions)
     extract = Extractor(registry, definitions, ZONE)
-    extract(patient())
-    registry.add(SearchParameterDefinition("urn:sp", "mine", ("Patient",), kind, expression))
-    rows = rows_of(registry.parameter("Patient", "mine"), extract(patient(**members)))
-    assert [getattr(row, {"token": "code", "string": "text", "number": "low"}[kind]) for row in rows] == found
+    assert extract(patient()).strings == []
+    registry.add(SearchParameterDefinition("urn:sp", "mine", ("Patient",), row["kind"], row["expression"]))
+    rows = rows_of(registry.parameter("Patient", "mine"), extract(patient(**row["patient"])))
+    assert [getattr(found, FACES[row["kind"]]) for found in rows] == row["finds"]

@@ -77,7 +77,8 @@ def differences(
             continue
         fast, thorough = plain(values, parameter), slow.rows(parameter, resource)
         if fast != thorough:
-            yield f"{type}/{resource.get('id')} {parameter.code}: only tree {fast - thorough}, only engine {thorough - fast}"
+            name = f"{type}/{resource.get('id')} {parameter.code}"
+            yield f"{name}: only the tree {fast - thorough}, only the engine {thorough - fast}"
 
 
 def test_a_small_resource_gives_the_same_rows_both_ways(

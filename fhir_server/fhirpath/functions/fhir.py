@@ -66,14 +66,11 @@ def _resolved(items: Items, scope: Scope, types: frozenset[str]) -> Iterator[Nod
 
 
 def _named(item: Node, types: frozenset[str]) -> Node | None:
-    if item.type == "Reference":
-        text, kind = item.value.get("reference"), item.value.get("type")
-    else:
-        text, kind = item.value, None
-    if kind is None and isinstance(text, str):
-        found = parse_reference(text)
-        kind = found.type if found.is_local else None
-    return Node({"resourceType": kind}, kind, kind) if kind in types else None
+    text = item.value.get("reference") if item.type == "Reference" else item.value
+    found = parse_reference(text) if isinstance(text, str) else None
+    if found is None or not found.is_local or found.type not in types:
+        return None
+    return Node.of({"resourceType": found.type})
 
 
 FUNCTIONS = {
