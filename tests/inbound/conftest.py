@@ -7,6 +7,13 @@ from inbound_scene import ROOT, Scene, load_organizations
 
 from fhir_server.interactions.context import Server
 from fhir_server.mapping import Mappings, load_mappings
+from fhir_server.settings import Settings
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With a limit for bodies that a test can go over."""
+    return settings.model_copy(update={"max_body": 100_000})
 
 
 @pytest.fixture(scope="session")

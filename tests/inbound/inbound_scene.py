@@ -109,11 +109,11 @@ class Line:
 @asynccontextmanager
 async def line_to(scene: Scene, limits: Limits | None = None) -> AsyncIterator[Line]:
     """An open MLLP door and a connection to it."""
-    async with serve_mllp(
-        scene.server, lambda: scene.mappings, host="127.0.0.1", port=0, limits=limits
-    ) as port:
-        async with connection(port) as line:
-            yield line
+    async with (
+        serve_mllp(scene.server, lambda: scene.mappings, host="127.0.0.1", port=0, limits=limits) as port,
+        connection(port) as line,
+    ):
+        yield line
 
 
 @asynccontextmanager
