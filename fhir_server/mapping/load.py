@@ -86,6 +86,7 @@ def _his(folder: Path, data: Mapping[str, Any]) -> His:
         peers=tuple(ipaddress.ip_network(peer) for peer in peers),
         applications=tuple(data["recognise"].get("applications", ())),
         facilities=tuple(data["recognise"]["facilities"]),
+        formats=tuple(data["formats"]),
         folder=folder,
     )
 

@@ -32,6 +32,11 @@ def load_map(file: Path, his: His, library: Library, faults: list[str]) -> Map |
     if document is None:
         return None
     source = document.data["source"]
+    if source["format"] not in his.formats:
+        faults.append(
+            f"{document.place(('source', 'format'))}: source: his.yaml does not list {source['format']}"
+        )
+        return None
     missing = [key for key in FORMATS[source["format"]].needs if key not in source]
     if missing:
         faults.append(f"{document.place(('source',))}: source: {source['format']} needs {', '.join(missing)}")

@@ -34,6 +34,7 @@ class His:
     peers: tuple[IPv4Network | IPv6Network, ...]
     applications: tuple[str, ...]
     facilities: tuple[str, ...]
+    formats: tuple[str, ...]
     folder: Path
 
     @property
