@@ -35,8 +35,17 @@ class Route:
         return self.path.startswith("{type}")
 
 
+MOST_MADE = 4
+
+
 async def metadata(request: Request) -> Outcome:
-    """``GET metadata``: the CapabilityStatement, made of this very table."""
+    """``GET metadata``: the CapabilityStatement, made of this very table.
+
+    It is kept for each base, which a client's ``Host`` names: so that many names do not fill the memory,
+    all are forgotten when there are too many.
+    """
+    if len(request.server.made) > MOST_MADE:
+        request.server.made.clear()
     return await capabilities(request.server, ROUTES, request.base)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from fhir_server.app import build, create, fhir_base
 from fhir_server.rest.endpoint import MOST_BASES
+from fhir_server.rest.routes import MOST_MADE
 
 
 async def test_links_follow_the_host_the_client_used(client, post):
@@ -24,6 +25,13 @@ async def test_many_hosts_do_not_fill_the_memory(client, app):
     for number in range(MOST_BASES + 20):
         await client.get("/fhir/Patient/none", headers={"Host": f"h{number}"})
     assert len(app._front._endpoint._bases) <= MOST_BASES
+
+
+async def test_many_hosts_do_not_multiply_the_capability_statement(anonymous, server):
+    for number in range(MOST_MADE + 4):
+        answer = await anonymous.get("/fhir/metadata", headers={"Host": f"h{number}"})
+        assert answer.json()["implementation"]["url"] == f"http://h{number}/fhir"
+    assert len(server.made) <= MOST_MADE + 1
 
 
 @pytest.mark.parametrize(
@@ -91,6 +99,28 @@ async def test_metrics_count_by_interaction_and_status(client, post):
     assert 'fhir_request_seconds_bucket{interaction="read",le="+Inf"} 2.0' in text
     assert 'fhir_request_seconds_count{interaction="read"} 2.0' in text
     assert "none" not in text.replace('interaction="none"', "")
+
+
+async def test_metrics_show_the_store_the_quarantine_and_the_process(client):
+    text = (await client.get("/metrics")).text
+    shown = dict(line.split(" ") for line in text.splitlines() if not line.startswith("#"))
+    assert float(shown["fhir_store_bytes"]) > 0
+    assert float(shown["fhir_inbound_quarantined"]) == 0
+    assert float(shown["process_resident_memory_bytes"]) > 0
+
+
+async def test_documentation_is_mounted_and_open(anonymous):
+    for path in ("/docs", "/openapi.json", "/openapi/Patient.json"):
+        answer = await anonymous.get(path)
+        assert answer.status_code == 200
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "no-store" not in answer.headers.get("cache-control", "")
+
+
+async def test_the_inbound_door_is_mounted_and_asks_for_a_token(anonymous):
+    answer = await anonymous.post("/inbound/yunqi-township", content=b"MSH|")
+    assert answer.status_code == 401
+    assert answer.json()["resourceType"] == "OperationOutcome"
 
 
 async def test_a_failed_request_is_logged_without_ids_and_values(client, capfd):
