@@ -110,3 +110,7 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the public test packs are not at {folder}")
     return folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--accept", action="store_true", help="write the golden files anew, to be read as diffs")

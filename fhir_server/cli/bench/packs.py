@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from fhir_server.cli.bench import sample
@@ -17,16 +16,15 @@ def find_packs() -> Path | None:
     return folder if (folder / PACK).exists() else None
 
 
-def import_bundles(packs: Path | None, patients: int) -> Iterator[bytes]:
-    """Transaction Bundles, the ones that others point at first."""
+def import_bundles(packs: Path | None, patients: int) -> tuple[list[bytes], list[bytes]]:
+    """Transaction Bundles: those that the others point at, which must be loaded first, and the others."""
     pack = packs / PACK if packs else None
     if pack is None or not pack.exists():
-        yield from (sample.bundle(100_000 + first, 50) for first in range(0, patients, 50))
-        return
+        return [], [sample.bundle(100_000 + first, 10) for first in range(0, patients, 10)]
     with tarfile.open(pack, "r:xz") as archive:
         members = [
             member for member in archive.getmembers() if member.isfile() and member.name.endswith(".json")
         ]
         held = {member.name: file.read() for member in members if (file := archive.extractfile(member))}
-    for name in sorted(held, key=lambda name: (not Path(name).name.startswith("00-"), name)):
-        yield held.pop(name)
+    first = [name for name in held if Path(name).name.startswith("00-")]
+    return [held.pop(name) for name in sorted(first)], [held[name] for name in sorted(held)]

@@ -99,11 +99,10 @@ async def _measure_rows(
 async def _import_row(
     http: httpx.AsyncClient, base: str, figures: Figures, packs: Path | None, patients: int
 ) -> Row:
-    bundles = list(import_bundles(packs, patients))
-    first = [body for body in bundles[:2] if packs]
+    first, bundles = import_bundles(packs, patients)
     await _import(http, base, first, clients=1)
     began = time.perf_counter()
-    resources, errors, times = await _import(http, base, bundles[len(first) :])
+    resources, errors, times = await _import(http, base, bundles)
     rate = resources / (time.perf_counter() - began)
     times.sort()
     p50, p99 = (times[int(len(times) * share)] * 1000 for share in (0.5, 0.99))

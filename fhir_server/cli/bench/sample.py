@@ -80,6 +80,14 @@ def observation(number: int, kind: int, subject: str | None = None) -> Json:
         "subject": {"reference": subject or f"Patient/p{number}"},
         "effectiveDateTime": f"2026-03-{day:02d}T{8 + kind:02d}:30:00+08:00",
         "issued": f"2026-03-{day:02d}T{8 + kind:02d}:45:00.000+08:00",
+        "identifier": [
+            {
+                "system": "http://cmc.example.org/sid/bench/order",
+                "value": f"SQ202603{day:02d}{number:08d}{kind}",
+            }
+        ],
+        "method": {"text": "床旁监护仪自动采集", "coding": [{"system": "urn:bench:method", "code": "auto"}]},
+        "referenceRange": [{"text": "参考范围以仪器说明书为准，异常值已电话通知值班医生"}],
         "performer": [{"reference": "Organization/h1", "display": "晨溪县人民医院"}],
         "valueQuantity": {
             "value": orjson.Fragment(value),

@@ -1,0 +1,73 @@
+"""The benchmark: rows are answered rightly, the generator notices wrong answers, the JSON has the documented shape."""
+
+import asyncio
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from fhir_server.cli import app
+from fhir_server.cli.bench import generator, sample
+from fhir_server.cli.bench.generator import Plan
+from fhir_server.cli.bench.process import free_port
+from fhir_server.cli.bench.rows import ROWS
+from fhir_server.definitions import load_definitions
+from fhir_server.model.resource import Resource
+from fhir_server.validation import Validator
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx one one"
+
+
+def test_the_sample_is_valid():
+    validator = Validator(load_definitions())
+    made = [
+        orjson.dumps(sample.patient(3)),
+        orjson.dumps(sample.observation(3, 4)),
+        sample.visit(7),
+        sample.bundle(0, 2),
+    ]
+    assert [validator.validate(Resource.parse(raw).data) for raw in made] == [[], [], [], []]
+    assert 1200 < len(made[1]) < 1800
+
+
+@pytest.mark.parametrize(
+    ("plan", "wrong"),
+    [
+        (Plan([b"GET / HTTP/1.1\r\n\r\n"], 200, b"one", times=2), False),
+        (Plan([b"GET / HTTP/1.1\r\n\r\n"], 200, b"one"), False),
+        (Plan([b"GET / HTTP/1.1\r\n\r\n"], 200, b"one", times=1), True),
+        (Plan([b"GET / HTTP/1.1\r\n\r\n"], 200, b"two"), True),
+        (Plan([b"GET / HTTP/1.1\r\n\r\n"], 201), True),
+    ],
+)
+@pytest.mark.parametrize("wrk", [True, False])
+async def test_wrong_answers_are_counted(tmp_path, monkeypatch, plan, wrong, wrk):
+    if wrk and not generator.has_wrk():
+        pytest.skip("wrk is not installed")
+    monkeypatch.setattr(generator, "has_wrk", lambda: wrk)
+
+    async def answer(reader, writer):
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(ANSWER)
+
+    def gone(loop, context):
+        assert isinstance(context["exception"], asyncio.IncompleteReadError | ConnectionError)
+
+    asyncio.get_running_loop().set_exception_handler(gone)
+    server = await asyncio.start_server(answer, "127.0.0.1", port := free_port())
+    measured = await asyncio.to_thread(generator.measure, port, plan, 1.0, tmp_path)
+    server.close()
+    assert measured.rps > 10
+    assert (measured.errors > 0) is wrong
+
+
+def test_the_bench_runs_and_its_answers_are_right(tmp_path):
+    file = tmp_path / "figures.json"
+    done = CliRunner().invoke(
+        app, ["bench", "--seconds", "1", "--patients", "50", "--packs", str(tmp_path), "--json", str(file)]
+    )
+    assert done.exit_code == 0, done.output
+    figures = orjson.loads(file.read_bytes())
+    assert [row["name"] for row in figures["rows"]] == [*ROWS, "import"]
+    assert all(row["errors"] == 0 and row["rps"] > 0 and row["ratio"] > 0 for row in figures["rows"])
+    assert figures["memory_end_mb"] >= figures["memory_start_mb"] > 20
