@@ -5,6 +5,7 @@ Source: FHIR R4 search.html#reference, search.html#versions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ from fhir_server.search.types.base import Emit, Reading, Rows
 from fhir_server.search.types.escapes import unescape
 from fhir_server.search.values import ReferenceValue
 
+ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
 _new: Any = tuple.__new__
 
 
@@ -40,10 +42,10 @@ def located(text: str, base_url: str | None) -> tuple[tuple[str, str], ...]:
 def parse(parameter: SearchParameter, text: str, reading: Reading) -> ReferenceValue:
     """``1``, ``Patient/1``, ``Patient/1/_history/2``, a URL or a canonical."""
     reference = unescape(text)
-    if "/" not in reference and not is_absolute(reference):
+    if ID.fullmatch(reference):
         only = parameter.targets[0] if len(parameter.targets) == 1 else None
         return ReferenceValue(only, reference)
-    places = located(reference, reading.base_url)
+    places = located(reference, reading.base_url) if "/" in reference or is_absolute(reference) else ()
     if not places:
         raise ValueError(
             "allowed is an id, Type/id, a URL or a canonical; a contained resource cannot be searched for"
