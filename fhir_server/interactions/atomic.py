@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import orjson
+
 from fhir_server.errors import FhirError, NotSupported
 from fhir_server.interactions.batch import (
     ORDER,
@@ -129,7 +131,7 @@ async def _carry_out(work: Work, entry: Entry, step: Step) -> None:
     with at(entry):
         outcome = await step(work, entry)
     issues = (*entry.warnings, *work.writing.issues[told:])
-    work.results[entry.index] = replace(outcome, issues=issues)
+    work.results[entry.index] = replace(outcome, issues=issues) if issues else outcome
     _place_pointers(work.writing, pointed, entry)
     await work.pace()
 
@@ -201,7 +203,7 @@ def _resolved(entry: Entry, rewrite: Rewrite) -> Resource:
     if entry.body.type == "Bundle":
         return entry.body
     raw = rewrite(entry.body.raw)
-    return entry.body if raw == entry.body.raw else Resource.parse(raw)
+    return entry.body if raw is entry.body.raw else Resource(raw, orjson.loads(raw))
 
 
 def _writer(resource: Resource | None) -> Step:

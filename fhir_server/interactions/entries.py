@@ -88,10 +88,11 @@ async def read_bundle(server: Server, raw: bytes, base: str, pace: Pace) -> tupl
     entries = []
     for index, item in enumerate(items or ()):
         content = bytes(item)
-        colons += content.count(b":")
-        entries.append(_read_entry(server, index, content, kind, base))
+        inside = content.count(b":")
+        colons += inside
+        entries.append(_read_entry(server, index, content, inside, kind, base))
         await pace()
-    _require_single(raw, colons)
+    _require_single(raw.count(b":"), colons)
     return kind, entries
 
 
@@ -110,9 +111,9 @@ def _items(raw: Raw | None) -> Sequence[Raw] | None:
         raise InvalidContent("entry is a list", expression="Bundle.entry") from error
 
 
-def _require_single(raw: bytes, colons: int) -> None:
-    """Raises InvalidContent when ``raw`` has more colons than the members read from it: one stands twice."""
-    if raw.count(b":") != colons:
+def _require_single(sent: int, read: int) -> None:
+    """Raises InvalidContent when more colons were sent than the members read have: one stands twice."""
+    if sent != read:
         raise InvalidContent("a member stands twice in one object; readers would disagree about its value")
 
 
@@ -129,23 +130,22 @@ def _kind_of(server: Server, envelope: Json) -> str:
     return str(kind)
 
 
-def _read_entry(server: Server, index: int, raw: bytes, kind: str, base: str) -> Entry:
+def _read_entry(server: Server, index: int, raw: bytes, colons: int, kind: str, base: str) -> Entry:
     try:
-        parts = {name: bytes(value) for name, value in _split(raw).items()}
-        _require_single(raw, sum(value.count(b":") for value in parts.values()) + len(parts))
-        resource = parts.pop("resource", None)
+        parts = _split(raw)
+        resource = bytes(parts.pop("resource", b""))
         if "request" not in parts:
-            raise InvalidContent(
-                "the entry needs a request", expression=f"{place(index)}.request", code="required"
-            )
-        frame = {name: parse_json(value) for name, value in parts.items()}
+            raise InvalidContent("it needs a request", expression=f"{place(index)}.request", code="required")
+        frame_raw = msgspec.json.encode(parts)
+        _require_single(colons, frame_raw.count(b":") + resource.count(b":") + bool(resource))
+        frame = parse_json(frame_raw)
         faults = server.validate({"resourceType": "Bundle", "type": kind, "entry": [frame]})
         require_valid([_renumbered(fault, index) for fault in faults])
         entry = _understand(index, frame, base)
     except FhirError as error:
         return Entry(index, None, "", "", NOWHERE, None, error=error)
     try:
-        entry.resource = Resource.parse(resource) if resource is not None else None
+        entry.resource = Resource.parse(resource) if resource else None
         _require_sense(server, entry)
     except FhirError as error:
         entry.error = error
