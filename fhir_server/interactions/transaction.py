@@ -11,8 +11,8 @@ from fhir_server.errors import InvalidContent
 from fhir_server.interactions.atomic import run_transaction
 from fhir_server.interactions.batch import Context, run_batch
 from fhir_server.interactions.context import Outcome, Server
-from fhir_server.interactions.entries import read_bundle
 from fhir_server.interactions.pace import Pace
+from fhir_server.interactions.reading import read_bundle
 from fhir_server.model.bundle import make_bundle
 from fhir_server.model.resource import Resource
 from fhir_server.security.access import check_access

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from interaction_cases import BASE, ask, bundle, expect, parsed, post, put, resource
 
-from fhir_server.errors import Unauthenticated
+from fhir_server.errors import InvalidContent, NotFound, NotSupported, Unauthenticated
+from fhir_server.interactions.addresses import interaction_at, parse_address
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
 
@@ -92,3 +94,43 @@ async def test_a_batch_of_many_writes(server, caller):
 
 async def test_a_caller_without_access_gets_nothing(server):
     await expect(Unauthenticated, transaction(server, None, bundle(post(resource()), type="batch")))
+
+
+@pytest.mark.parametrize("size", [10, 2**20 - 30, 2**20 - 29, 2**20 + 5])
+async def test_broken_utf8_anywhere_refuses_the_whole_and_names_the_byte(server, caller, size):
+    head = b'{"resourceType":"Bundle","type":"batch","entry":[{"fullUrl":"' + "患".encode() * 3 + b"x" * size
+    whole = head + b"\xd6\xd0" + b'","request":{"method":"GET","url":"Patient"}}]}'
+    error = await expect(InvalidContent, transaction(server, caller, whole))
+    assert f"byte {len(head)} " in error.issues[0].text
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("Patient/1", ("Patient", "1", None, False, None)),
+        ("/Patient/1", ("Patient", "1", None, False, None)),
+        (f"{BASE}/Patient/1/_history/2", ("Patient", "1", "2", True, None)),
+        ("Patient?name=a%2Cb", ("Patient", None, None, False, "name=a%2Cb")),
+        ("Patient/_history?_count=1", ("Patient", None, None, True, "_count=1")),
+        ("_history", (None, None, None, True, None)),
+    ],
+)
+def test_addresses(url, expected):
+    assert parse_address(url, BASE) == expected
+
+
+@pytest.mark.parametrize(
+    "url", ["", "?_type=Patient", "Patient/1/2", "metadata/x/y", "Patient/a b", "urn:uuid:1"]
+)
+def test_what_is_no_address(url):
+    with pytest.raises(NotFound):
+        parse_address(url, BASE)
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [("PUT", "Patient"), ("POST", "Patient/1"), ("PUT", "Patient/1?name=x"), ("PATCH", "Patient?a=b")],
+)
+def test_what_a_method_cannot_do_at_an_address(method, url):
+    with pytest.raises(NotSupported, match=method):
+        interaction_at(method, parse_address(url, BASE))

@@ -1,0 +1,158 @@
+"""A batch or transaction Bundle, read once: each entry keeps its own bytes.
+
+A 70 MB Bundle is never parsed as one tree: it is split, and each entry is parsed in its turn.
+Source: FHIR R4 bundle.html, json.html.
+"""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF8, getincrementaldecoder
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from fhir_server.errors import FhirError, InvalidContent, Issue
+from fhir_server.interactions.addresses import NOWHERE, interaction_at, parse_address
+from fhir_server.interactions.context import Server
+from fhir_server.interactions.entries import Entry, place
+from fhir_server.interactions.pace import Pace
+from fhir_server.interactions.write import require_type, require_valid
+from fhir_server.model.resource import Json, Resource, parse_json
+
+Raw = msgspec.Raw
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+PIECE = 2**20
+"""Bytes that are looked at before others get their turn."""
+
+
+async def read_bundle(server: Server, raw: bytes, base: str, pace: Pace) -> tuple[str, list[Entry]]:
+    """The type (batch or transaction) and the entries of the Bundle in ``raw``, in its order.
+
+    What is wrong with one entry stands in its ``error``. Raises InvalidContent when it is no such
+    Bundle, Unprocessable when the Bundle itself is malformed.
+    """
+    raw = raw.removeprefix(BOM_UTF8)
+    await _require_utf8(raw, pace)
+    members = _split(raw)
+    items = _items(members.pop("entry", None))
+    values = {name: bytes(value) for name, value in members.items()}
+    kind = _kind_of(server, {name: parse_json(value) for name, value in values.items()})
+    colons = sum(value.count(b":") for value in values.values()) + len(values) + (items is not None)
+    entries = []
+    for index, item in enumerate(items or ()):
+        content = bytes(item)
+        inside = content.count(b":")
+        colons += inside
+        entries.append(_read_entry(server, index, content, inside, kind, base))
+        await pace()
+    _require_single(raw.count(b":"), colons)
+    return kind, entries
+
+
+async def _require_utf8(raw: bytes, pace: Pace) -> None:
+    """Raises InvalidContent naming the first byte that is not UTF-8."""
+    decoder = getincrementaldecoder("utf-8")()
+    for start in range(0, len(raw), PIECE):
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(raw[start : start + PIECE], start + PIECE >= len(raw))
+        except UnicodeDecodeError as error:
+            at = start - pending + error.start
+            raise InvalidContent(f"the body is not UTF-8: byte {at} cannot be read") from error
+        await pace()
+
+
+def _split(raw: bytes) -> dict[str, Raw]:
+    """The members of a JSON object, each with its own bytes."""
+    try:
+        return _object.decode(raw)
+    except msgspec.DecodeError as error:
+        raise InvalidContent(f"a JSON object is expected: {error}") from error
+
+
+def _items(raw: Raw | None) -> Sequence[Raw] | None:
+    try:
+        return None if raw is None else _list.decode(raw)
+    except msgspec.DecodeError as error:
+        raise InvalidContent("entry is a list", expression="Bundle.entry") from error
+
+
+def _require_single(sent: int, read: int) -> None:
+    """Raises InvalidContent when more colons were sent than the members read have: one stands twice."""
+    if sent != read:
+        raise InvalidContent("a member stands twice in one object; readers would disagree about its value")
+
+
+def _kind_of(server: Server, envelope: Json) -> str:
+    """batch or transaction. Raises InvalidContent and Unprocessable as ``read_bundle``."""
+    kind = envelope.get("type")
+    if envelope.get("resourceType") != "Bundle" or kind not in {"batch", "transaction"}:
+        raise InvalidContent(
+            "only a Bundle of type batch or transaction can be posted here",
+            expression="Bundle.type",
+            code="value",
+        )
+    require_valid(server.validate(envelope))
+    return str(kind)
+
+
+def _read_entry(server: Server, index: int, raw: bytes, colons: int, kind: str, base: str) -> Entry:
+    try:
+        parts = _split(raw)
+        resource = bytes(parts.pop("resource", b""))
+        if "request" not in parts:
+            raise InvalidContent("it needs a request", expression=f"{place(index)}.request", code="required")
+        frame_raw = msgspec.json.encode(parts)
+        _require_single(colons, frame_raw.count(b":") + resource.count(b":") + bool(resource))
+        frame = parse_json(frame_raw)
+        faults = server.validate({"resourceType": "Bundle", "type": kind, "entry": [frame]})
+        require_valid([_renumbered(fault, index) for fault in faults])
+        entry = _understand(index, frame, base)
+    except FhirError as error:
+        return Entry(index, None, "", "", NOWHERE, None, error=error)
+    try:
+        entry.resource = Resource.parse(resource) if resource else None
+        _require_sense(server, entry)
+    except FhirError as error:
+        entry.error = error
+    return entry
+
+
+def _renumbered(issue: Issue, index: int) -> Issue:
+    """An issue of the only entry of a Bundle, as one of entry ``index``."""
+    expression = (issue.expression or "Bundle.entry[0]").replace("Bundle.entry[0]", place(index), 1)
+    return replace(issue, expression=expression)
+
+
+def _understand(index: int, frame: Json, base: str) -> Entry:
+    request: Mapping[str, Any] = frame["request"]
+    address = parse_address(request["url"], base)
+    return Entry(
+        index,
+        frame.get("fullUrl"),
+        request["method"],
+        interaction_at(request["method"], address),
+        address,
+        None,
+        request.get("ifMatch"),
+        request.get("ifNoneMatch"),
+        request.get("ifNoneExist"),
+    )
+
+
+_WITH_BODY = frozenset({"create", "update", "patch"})
+
+
+def _require_sense(server: Server, entry: Entry) -> None:
+    """Raises when the type is unknown, or the resource is missing or superfluous."""
+    if entry.address.type is not None:
+        require_type(server, entry.address.type)
+    if (entry.interaction in _WITH_BODY) == (entry.resource is not None):
+        return
+    need = "needs a" if entry.interaction in _WITH_BODY else "must not have a"
+    raise InvalidContent(
+        f"{entry.method} {need} resource", expression=f"{place(entry.index)}.resource", code="required"
+    )
