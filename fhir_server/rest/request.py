@@ -22,7 +22,7 @@ from fhir_server.rest.uri import Pairs, split_query
 from fhir_server.security.caller import Caller
 
 _NO_PREFERENCE = Preference()
-_DOOR_PARAMETERS = frozenset({"_format", "_pretty"})
+DOOR_PARAMETERS = frozenset({"_format", "_pretty"})
 _BOOLEANS = {"true": True, "false": False, "": True}
 
 
@@ -86,8 +86,12 @@ class Request:
             check_accept(accept.decode("latin-1"))
 
     def _door_parameters(self, pairs: Pairs) -> str | None:
-        own = {name: value for name, value in pairs if name in _DOOR_PARAMETERS}
-        self.query = tuple(pair for pair in pairs if pair[0] not in own) if own else pairs
+        """Keep the pairs that are not the door's own; returns ``_format``. Raises InvalidContent."""
+        self.query = pairs
+        if DOOR_PARAMETERS.isdisjoint([name for name, _ in pairs]):
+            return None
+        self.query = tuple(pair for pair in pairs if pair[0] not in DOOR_PARAMETERS)
+        own = dict(pairs)
         pretty = own.get("_pretty", "false")
         if pretty not in _BOOLEANS:
             raise InvalidContent("_pretty is true or false", expression="http._pretty")
