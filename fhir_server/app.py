@@ -21,10 +21,10 @@ from uuid_utils import uuid7
 import fhir_server.interactions.operations
 import fhir_server.referral.operations
 from fhir_server.definitions import load_definitions
+from fhir_server.identity import local_numbers
 from fhir_server.inbound import http, journal
 from fhir_server.inbound.mllp import serve_mllp
 from fhir_server.inbound.receive import recover
-from fhir_server.identity import local_numbers
 from fhir_server.interactions.context import Server
 from fhir_server.interactions.operations import find_operations
 from fhir_server.mapping import Mappings, load_mappings
@@ -173,14 +173,16 @@ class App:
         """The lifespan protocol: start, tell, wait for the end, stop, tell."""
         await receive()
         configure_logging(self.settings.log)
+        phase = "startup"
         try:
             async with self.running():
                 await send({"type": "lifespan.startup.complete"})
+                phase = "shutdown"
                 await receive()
         except Exception as error:
-            structlog.get_logger("fhir_server.app").error("stopped", error=str(error))
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            raise
+            structlog.get_logger("fhir_server.app").error(f"{phase} failed", error=str(error))
+            await send({"type": f"lifespan.{phase}.failed", "message": str(error)})
+            return
         await send({"type": "lifespan.shutdown.complete"})
 
 

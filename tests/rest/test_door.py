@@ -175,10 +175,26 @@ async def test_the_application_starts_and_stops_with_the_lifespan_protocol(setti
     assert prepared == [None]
 
 
-async def test_a_start_that_fails_is_told(settings, quiet):
+async def test_a_start_that_fails_is_told(settings, quiet, capfd):
     app = build(settings.model_copy(update={"store": "oracle://x"}))
-    with pytest.raises(ValueError, match="allowed: sqlite"):
-        await lifespan(app.asgi)
+    assert await lifespan(app.asgi) == ["lifespan.startup.failed"]
+    assert "allowed: sqlite" in "".join(capfd.readouterr())
+
+
+async def test_a_stop_that_fails_is_told(settings, quiet):
+    app = build(settings)
+
+    async def prepare(server):
+        close = server.store.close
+
+        async def broken():
+            await close()
+            raise OSError("disk")
+
+        server.store.close = broken
+
+    app._prepare = prepare
+    assert await lifespan(app.asgi) == ["lifespan.startup.complete", "lifespan.shutdown.failed"]
 
 
 def test_create_takes_its_settings_from_the_environment(monkeypatch, tmp_path):
