@@ -64,11 +64,8 @@ def _tag_fault(root: ElementTree.Element) -> str | None:
 
 
 def _attribute_fault(root: ElementTree.Element) -> str | None:
-    for element in root.iter():
-        for name, value in element.attrib.items():
-            if fault := _one_attribute_fault(name, value):
-                return fault
-    return None
+    given = [item for element in root.iter() if element.attrib for item in element.attrib.items()]
+    return next((fault for name, value in given if (fault := _one_attribute_fault(name, value))), None)
 
 
 def _one_attribute_fault(name: str, value: str) -> str | None:
