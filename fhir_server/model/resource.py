@@ -83,11 +83,20 @@ class Resource:
         meta["versionId"] = msgspec.Raw(b'"%d"' % version)
         meta["lastUpdated"] = msgspec.Raw(b'"%b"' % stamp.encode())
         members.pop("id", None)
-        kind = members.pop("resourceType")
-        raw = msgspec.json.encode({"resourceType": kind, "id": id, "meta": meta, **members})
+        raw = msgspec.json.encode(_after_type(members, {"id": id, "meta": meta}))
         data: Json = {"resourceType": self.type, "id": id}
         data["meta"] = {**self.data.get("meta", {}), "versionId": str(version), "lastUpdated": stamp}
         return Resource(raw, data | {name: value for name, value in self.data.items() if name not in data})
+
+
+def _after_type(members: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:
+    """``members`` in their order, with ``head`` right after ``resourceType``."""
+    before: dict[str, Any] = {}
+    for name in tuple(members):
+        before[name] = members.pop(name)
+        if name == "resourceType":
+            break
+    return {**before, **head, **members}
 
 
 def parse_json(raw: bytes) -> Any:
