@@ -14,7 +14,6 @@ from fhir_server.cli.failures import UsageFault
 from fhir_server.errors import FhirError
 from fhir_server.interactions.context import Server
 from fhir_server.interactions.transaction import transaction
-from fhir_server.model.resource import Resource
 from fhir_server.security.caller import SYSTEM
 
 
@@ -53,7 +52,7 @@ class StoreTarget:
     async def run(self, bundle: bytes) -> Result:
         """Carry out ``bundle`` as the server itself."""
         try:
-            done = await transaction(self.server, SYSTEM, Resource.parse(bundle))
+            done = await transaction(self.server, SYSTEM, bundle)
         except FhirError as error:
             return Result(0, [(None, _reasons(error.outcome()))])
         return _result(orjson.loads(done.resource or b"{}"))

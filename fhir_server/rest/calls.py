@@ -17,7 +17,7 @@ from fhir_server.interactions.subset import SUMMARIES, subset
 from fhir_server.interactions.transaction import transaction as run_bundle
 from fhir_server.interactions.update import update as update_resource
 from fhir_server.interactions.vread import vread as read_version
-from fhir_server.rest.headers import PATCH_TYPES
+from fhir_server.rest.headers import JSON_TYPES, PATCH_TYPES
 from fhir_server.rest.request import Request
 
 PARTS = frozenset({"_summary", "_elements"})
@@ -164,7 +164,7 @@ async def transaction(request: Request) -> Outcome:
     return await run_bundle(
         request.server,
         request.caller,
-        await request.resource(),
+        await request.body(JSON_TYPES),
         prefer=request.prefer.answer,
         base=request.base,
     )
