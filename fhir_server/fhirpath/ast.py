@@ -56,7 +56,9 @@ class Variable:
     at: int = _position()
 
     def __str__(self) -> str:
-        return self.name
+        if self.name[0] == "$" or self.name[1:].isidentifier():
+            return self.name
+        return "%" + quoted(self.name[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +156,26 @@ def alternatives(tree: Tree) -> list[Tree]:
     if isinstance(tree, Binary) and tree.operator == "|":
         return [*alternatives(tree.left), *alternatives(tree.right)]
     return [tree]
+
+
+def children(tree: Tree) -> tuple[Tree, ...]:
+    """The trees directly inside ``tree``."""
+    if isinstance(tree, Binary):
+        return tree.left, tree.right
+    if isinstance(tree, Index):
+        return tree.source, tree.index
+    if isinstance(tree, TypeTest | Unary):
+        return (tree.source,)
+    if isinstance(tree, Member | Call):
+        before = (tree.source,) if tree.source is not None else ()
+        return before + (tree.arguments if isinstance(tree, Call) else ())
+    return ()
+
+
+def depth(tree: Tree) -> int:
+    """How many trees stand inside each other at the deepest place. Needs no stack of its own."""
+    level, deepest = [tree], 0
+    while level:
+        deepest += 1
+        level = [inside for outside in level for inside in children(outside)]
+    return deepest

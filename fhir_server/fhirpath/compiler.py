@@ -31,9 +31,20 @@ from fhir_server.fhirpath.node import Model, Node
 from fhir_server.fhirpath.parser import parse
 from fhir_server.fhirpath.scope import Items, Scope
 from fhir_server.fhirpath.types import type_test
-from fhir_server.fhirpath.values import moment
+from fhir_server.fhirpath.values import TEMPORAL, moment
+from fhir_server.model.dates import CHINA
 
 Closure = Callable[[Items, Scope], Items]
+
+CONSTANTS = {
+    "%sct": "http://snomed.info/sct",
+    "%loinc": "http://loinc.org",
+    "%ucum": "http://unitsofmeasure.org",
+}
+NAMED = {
+    "%vs-": "http://hl7.org/fhir/ValueSet/",
+    "%ext-": "http://hl7.org/fhir/StructureDefinition/",
+}
 
 
 class Expression:
@@ -106,8 +117,12 @@ class Compiler:
 
 
 def _literal(compiler: Compiler, tree: Literal) -> Closure:
-    if tree.kind in {"date", "datetime", "time"}:
+    if tree.kind in TEMPORAL:
         kind, text = tree.kind, str(tree.value)
+        try:
+            moment(kind, text, CHINA)
+        except ValueError as error:
+            raise compiler.fault(tree, str(error)) from error
         return lambda focus, scope: [moment(kind, text, scope.zone)]
     items = [] if tree.kind == "empty" else [tree.value]
     return lambda focus, scope: items
@@ -125,12 +140,24 @@ def _variable(compiler: Compiler, tree: Variable) -> Closure:
     if tree.name == "$total":
         raise compiler.fault(tree, "$total has a meaning in aggregate() only")
 
+    constant = _constant(tree.name)
+    if constant is not None:
+        return lambda focus, scope: [constant]
+
     def run(focus: Items, scope: Scope) -> Items:
         if tree.name not in scope.variables:
             raise compiler.fault(tree, f"{tree.name} is not known here")
         return scope.variables[tree.name]
 
     return run
+
+
+def _constant(name: str) -> str | None:
+    """The text that FHIR R4 fhirpath.html#variables gives a name; None for one that depends on the data."""
+    for prefix, stem in NAMED.items():
+        if name.startswith(prefix):
+            return stem + name.removeprefix(prefix)
+    return CONSTANTS.get(name)
 
 
 def _member(compiler: Compiler, tree: Member) -> Closure:

@@ -19,6 +19,7 @@ from fhir_server.fhirpath.ast import (
     TypeTest,
     Unary,
     Variable,
+    depth,
 )
 from fhir_server.fhirpath.errors import ExpressionError
 from fhir_server.fhirpath.lexer import Token, tokenise, unquote
@@ -38,6 +39,9 @@ LEVELS = (
 PRECEDENCE = {operator: level for level, operators in enumerate(LEVELS, start=1) for operator in operators}
 UNARY = len(LEVELS) + 1
 DEEPEST = 120
+"""Brackets and signs inside each other: what reads them calls itself."""
+LONGEST = 200
+"""Trees inside each other, ``a.b.c`` and ``a | b | c`` among them: what compiles and runs them calls itself."""
 CALENDAR = frozenset(
     f"{unit}{ending}"
     for unit in ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")
@@ -52,6 +56,8 @@ def parse(source: str) -> Tree:
     parser = _Parser(source)
     tree = parser.expression(0)
     parser.expect("end", "")
+    if depth(tree) > LONGEST:
+        raise ExpressionError(source, 0, f"a path or a row of operators has more than {LONGEST} parts")
     return tree
 
 

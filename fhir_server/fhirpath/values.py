@@ -9,7 +9,7 @@ Source: FHIRPath N1 §5.5 (conversion), §6.1 (equality), §6.2 (comparison).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from decimal import Decimal
 from typing import Any
@@ -17,47 +17,77 @@ from typing import Any
 from fhir_server.fhirpath.node import Node
 from fhir_server.model.dates import parse_interval
 
-INTEGERS = frozenset({"integer", "positiveInt", "unsignedInt"})
-MOMENTS = frozenset({"date", "dateTime", "instant"})
-DAY = 86_400_000_000
-CLOCK_PARTS = (3_600_000_000, 60_000_000, 1_000_000)
+HOUR = 3_600_000_000
+SECOND = 1_000_000
+CLOCK_PARTS = (HOUR, 60_000_000, SECOND)
+TEMPORAL = {
+    "date": "Date",
+    "dateTime": "DateTime",
+    "instant": "DateTime",
+    "datetime": "DateTime",
+    "time": "Time",
+}
+"""FHIR type or kind of literal → FHIRPath type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A date, dateTime (``clock`` False) or time of day (True) as the interval ``[low, high)`` in microseconds."""
+    """A Date, DateTime or Time as the interval ``[low, high)`` in microseconds; ``type`` says which.
+
+    Seconds and their fractions are one precision: ``10:30:00`` is ``10:30:00.0``.
+    """
 
     low: int
     high: int
-    clock: bool = False
+    type: str = field(compare=False)
+
+    @property
+    def is_clock(self) -> bool:
+        """True for a time of day."""
+        return self.type == "Time"
 
 
 def moment(kind: str, text: str, zone: tzinfo) -> Moment:
-    """The moment that ``text`` means; ``kind`` "time" is a time of day. Raises ValueError."""
-    if kind == "time":
-        return _clock(text.removeprefix("T"))
-    low, high = parse_interval(text.removesuffix("T"), zone)
-    return Moment(low, high)
+    """The moment that ``text`` means; ``kind`` is a key of TEMPORAL. Raises ValueError."""
+    low, high = _clock(text.removeprefix("T")) if kind == "time" else _interval(text.removesuffix("T"), zone)
+    return Moment(low, low + 1 if high - low <= SECOND else high, TEMPORAL[kind])
 
 
-def _clock(text: str) -> Moment:
+def _interval(text: str, zone: tzinfo) -> tuple[int, int]:
+    """As ``parse_interval``; FHIRPath also has DateTimes that end with the hour."""
+    day, _, clock = text.partition("T")
+    if clock[2:3] in {"", "Z", "+", "-"} and clock:
+        low, _ = parse_interval(f"{day}T{clock[:2]}:00{clock[2:]}", zone)
+        return low, low + HOUR
+    return parse_interval(text, zone)
+
+
+def _clock(text: str) -> tuple[int, int]:
     whole, _, fraction = text.partition(".")
     parts = [int(part) for part in whole.split(":")]
+    if any(part >= most for part, most in zip(parts, (24, 60, 60), strict=False)):
+        raise ValueError("not a time of day: hours end at 23, minutes and seconds at 59")
     low = sum(part * size for part, size in zip(parts, CLOCK_PARTS, strict=False))
-    low += int(fraction[:6].ljust(6, "0")) if fraction else 0
-    width = 1_000_000 // 10 ** len(fraction) if fraction else CLOCK_PARTS[len(parts) - 1]
-    return Moment(low, low + max(width, 1), clock=True)
+    return low + int(fraction[:6].ljust(6, "0")), low + CLOCK_PARTS[len(parts) - 1]
 
 
 def system_value(item: Any, zone: tzinfo) -> Any:
     """``item`` as bool, int, Decimal, str or Moment when it is a primitive; a complex Node stays itself."""
     if not isinstance(item, Node) or item.path or item.value is None:
         return item
-    if item.type in MOMENTS or item.type == "time":
-        return moment(item.type, item.value, zone)
+    if item.type in TEMPORAL:
+        return _moment_or_text(item.type, item.value, zone)
     if item.type == "decimal" or isinstance(item.value, float):
         return Decimal(str(item.value))
     return item.value
+
+
+def _moment_or_text(kind: str, text: str, zone: tzinfo) -> Moment | str:
+    """Data that is not valid stays what it is: a text."""
+    try:
+        return moment(kind, text, zone)
+    except ValueError:
+        return text
 
 
 def equal(left: Any, right: Any) -> bool | None:
@@ -72,7 +102,7 @@ def equal(left: Any, right: Any) -> bool | None:
 
 
 def _same_moment(left: Moment, right: Moment) -> bool | None:
-    if left.clock != right.clock or left.high <= right.low or right.high <= left.low:
+    if left.is_clock != right.is_clock or left.high <= right.low or right.high <= left.low:
         return False
     return True if left == right else None
 
@@ -87,7 +117,7 @@ ORDERS: dict[str, Callable[[Any, Any], bool]] = {
 
 def ordered(operator: str, left: Any, right: Any) -> bool | None:
     """``left operator right`` for ``< <= > >=``; None when unknown. Raises TypeError for unlike types."""
-    if isinstance(left, Moment) and isinstance(right, Moment) and left.clock == right.clock:
+    if isinstance(left, Moment) and isinstance(right, Moment) and left.is_clock == right.is_clock:
         certain = left == right or left.high <= right.low or right.high <= left.low
         return ORDERS[operator](left.low, right.low) if certain else None
     if _like(left, right):
@@ -115,5 +145,5 @@ def type_name(item: Any) -> str:
     if isinstance(item, Node):
         return item.type
     if isinstance(item, Moment):
-        return "Time" if item.clock else "DateTime"
+        return item.type
     return next((name for kind, name in SYSTEM_TYPES if isinstance(item, kind)), type(item).__name__)
