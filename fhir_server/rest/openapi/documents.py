@@ -25,7 +25,7 @@ OPEN = ("/auth/", "/health/", "/metrics")
 """The beginnings of the addresses outside ``/fhir`` that need no token."""
 ABOUT = (
     "FHIR R4 (4.0.1). Every call but `metadata` needs a token: press *Authorize* and give the id and the "
-    f"secret of a client, or `POST {TOKEN_URL}`. The examples can be sent as they are. A primitive may also have "
+    f"secret of a client, or `POST {TOKEN_URL}`. The resources shown can be sent as they are. A primitive may also have "
     "its extensions, in a member of the same name with an underscore before it (`_birthDate`)."
 )
 
