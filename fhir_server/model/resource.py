@@ -84,9 +84,9 @@ class Resource:
         meta["lastUpdated"] = msgspec.Raw(b'"%b"' % stamp.encode())
         members.pop("id", None)
         raw = msgspec.json.encode(_after_type(members, {"id": id, "meta": meta}))
-        data: Json = {"resourceType": self.type, "id": id}
-        data["meta"] = {**self.data.get("meta", {}), "versionId": str(version), "lastUpdated": stamp}
-        return Resource(raw, data | {name: value for name, value in self.data.items() if name not in data})
+        rest = {name: value for name, value in self.data.items() if name not in {"id", "meta"}}
+        kept = {**self.data.get("meta", {}), "versionId": str(version), "lastUpdated": stamp}
+        return Resource(raw, _after_type(rest, {"id": id, "meta": kept}))
 
 
 def _after_type(members: dict[str, Any], head: dict[str, Any]) -> dict[str, Any]:

@@ -117,8 +117,8 @@ def test_stamped_sets_id_version_and_time_and_nothing_else() -> None:
     )
     stamped = Resource.parse(raw).stamped("o1", 3, MOMENT)
     assert stamped.raw == (
-        b'{"resourceType":"Observation","id":"o1","meta":{"source":"#x","versionId":"3",'
-        b'"lastUpdated":"2026-03-02T01:12:00.123Z"},"valueQuantity":{"value": 1.00}}'
+        b'{"valueQuantity":{"value": 1.00},"resourceType":"Observation","id":"o1","meta":{"source":"#x",'
+        b'"versionId":"3","lastUpdated":"2026-03-02T01:12:00.123Z"}}'
     )
     assert stamped.data == orjson.loads(stamped.raw)
     assert list(stamped.data) == list(orjson.loads(stamped.raw))

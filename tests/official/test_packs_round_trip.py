@@ -19,7 +19,7 @@ from fhir_server.model.resource import Resource
 from fhir_server.security.caller import SYSTEM
 
 DEFECTIVE = {
-    row.split("|")[1].strip().split("/", 1)[1]
+    row.split("|")[1].strip()
     for row in Path(__file__).with_name("known_defective_examples.txt").read_text("utf-8").splitlines()
     if row.startswith("r4-examples ")
 }
