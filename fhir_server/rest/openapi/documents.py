@@ -25,8 +25,8 @@ OPEN = ("/auth/", "/health/", "/metrics")
 """The beginnings of the addresses outside ``/fhir`` that need no token."""
 ABOUT = (
     "FHIR R4 (4.0.1). Every call but `metadata` needs a token: press *Authorize* and give the id and the "
-    f"secret of a client, or `POST {TOKEN_URL}`. The resources shown can be sent as they are. A primitive may also have "
-    "its extensions, in a member of the same name with an underscore before it (`_birthDate`)."
+    f"secret of a client, or `POST {TOKEN_URL}`. The resources shown can be sent as they are. A primitive may "
+    "also have its extensions, in a member of the same name with an underscore before it (`_birthDate`)."
 )
 
 
