@@ -113,7 +113,7 @@ def _msa(header: hl7v2.Header, receipt: Receipt, errors: Sequence[Issue]) -> str
 
 def _summary(receipt: Receipt, errors: Sequence[Issue]) -> str:
     if receipt.ack == "AA":
-        return "processed before" if receipt.repeated else "processed"
+        return receipt.success
     text = errors[0].text if errors else "refused"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     kept = f" [kept as {receipt.id}]" if receipt.id else ""

@@ -184,12 +184,11 @@ def _tell_rows(receipts: list[Receipt]) -> Response:
 
 
 def _row_issues(number: int, receipt: Receipt) -> list[Issue]:
-    told = f"row {number}: {receipt.ack}"
-    if receipt.ack == "AA":
-        written = ", ".join(receipt.references)
-        text = f"{told}, {'processed before' if receipt.repeated else 'processed'}: {written}"
-        return [Issue("information", "informational", text, f"row[{number}]"), *_placed(number, receipt)]
-    return _placed(number, receipt)
+    if receipt.ack != "AA":
+        return _placed(number, receipt)
+    written = f": {', '.join(receipt.references)}" if receipt.references else ""
+    text = f"row {number}: AA, {receipt.success}{written}"
+    return [Issue("information", "informational", text, f"row[{number}]"), *_placed(number, receipt)]
 
 
 def _placed(number: int, receipt: Receipt) -> list[Issue]:

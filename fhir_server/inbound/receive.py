@@ -8,7 +8,7 @@ what it owes when it starts (``recover``).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -20,6 +20,7 @@ from fhir_server.interactions.context import Server
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.write import microseconds
 from fhir_server.mapping import His, Mappings, Recognised, translate
+from fhir_server.mapping.faults import LeftAside
 from fhir_server.search.query import parse_query
 from fhir_server.security.caller import Caller
 from fhir_server.store import Record, Transaction
@@ -41,6 +42,13 @@ class Receipt:
     id: str | None = None
     references: tuple[str, ...] = ()
     repeated: bool = False
+
+    @property
+    def success(self) -> str:
+        """What an AA means, in words: written, written before, or left aside on purpose."""
+        if not self.references and self.issues:
+            return self.issues[0].text
+        return "processed before" if self.repeated else "processed"
 
 
 async def receive(
@@ -186,11 +194,13 @@ async def _process(server: Server, message: Message, identity: Identity, *, forc
         return await _write(server, message, identity)
     except StoreUnavailable as error:
         return Receipt(error.ack, error.status, error.issues, message.id)
+    except LeftAside as told:
+        return await _settle(server, message, "ignored", told)
     except FhirError as error:
-        return await _quarantine(server, message, error)
+        return await _settle(server, message, "quarantined", error)
     except Exception as bug:
         _log_bug(message, bug)
-        return await _quarantine(server, message, _bug(message))
+        return await _settle(server, message, "quarantined", _bug(message))
 
 
 async def _write(server: Server, message: Message, identity: Identity) -> Receipt:
@@ -238,9 +248,12 @@ async def his_caller(server: Server, his: His) -> Caller:
     return Caller(f"his:{his.key}", f"Organization/{records[0].id}")
 
 
-async def _quarantine(server: Server, message: Message, error: FhirError) -> Receipt:
-    """Keep why it failed, unless the same message has been finished by somebody else meanwhile."""
-    settled = message.settled("quarantined", ack=error.ack, http=error.status, reasons=tuple(error.issues))
+async def _settle(server: Server, message: Message, status: str, error: FhirError) -> Receipt:
+    """Keep why nothing was written, unless the same message has been finished by somebody else meanwhile."""
+    reasons = tuple(
+        replace(issue, severity="information") if error.ack == "AA" else issue for issue in error.issues
+    )
+    settled = message.settled(status, ack=error.ack, http=error.status, reasons=reasons)
     try:
         async with server.store.transaction() as writing:
             current = await journal.read(writing, message.id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from fhir_server.errors import Unprocessable
+from fhir_server.errors import FhirError, Unprocessable
 
 BAD_BYTES = "BAD_BYTES"
 BAD_SHAPE = "BAD_SHAPE"
@@ -21,6 +21,12 @@ COLLISION = "COLLISION"
 UNKNOWN_HIS = "UNKNOWN_HIS"
 UNSUPPORTED_MESSAGE = "UNSUPPORTED_MESSAGE"
 UNSUPPORTED_CHARSET = "UNSUPPORTED_CHARSET"
+
+
+class LeftAside(FhirError):
+    """The HIS's folder says that messages of this kind are not wanted (``ignore_messages``): no fault of anybody."""
+
+    status, code, ack = 200, "informational", "AA"
 
 
 class Untranslatable(Unprocessable):

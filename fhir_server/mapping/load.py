@@ -88,6 +88,7 @@ def _his(folder: Path, data: Mapping[str, Any]) -> His:
         facilities=tuple(data["recognise"]["facilities"]),
         formats=tuple(data["formats"]),
         folder=folder,
+        ignored=frozenset(data.get("ignore_messages", ())),
     )
 
 

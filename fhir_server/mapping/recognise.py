@@ -7,7 +7,7 @@ refused (AR); a message that is not one of its format is at fault (AE) and kept 
 from __future__ import annotations
 
 from fhir_server.errors import NotSupported
-from fhir_server.mapping.faults import UNKNOWN_HIS, UNSUPPORTED_MESSAGE, Malformed
+from fhir_server.mapping.faults import UNKNOWN_HIS, UNSUPPORTED_MESSAGE, LeftAside, Malformed
 from fhir_server.mapping.readers import csv, hl7v2
 from fhir_server.mapping.types import His, Map, Mappings, Recognised
 
@@ -17,7 +17,8 @@ def recognise(mappings: Mappings, his: str | None, raw: bytes, content_type: str
 
     ``his`` is the folder named by the door (None: found by MSH-3/4); ``content_type`` as the door heard it, its
     charset parameter wins over the message's own. Raises NotSupported (unknown HIS, message or charset: AR),
-    Undecodable or Malformed (AE). A CSV file of several rows must be split first (``split``).
+    Undecodable or Malformed (AE), LeftAside for what the folder ignores on
+    purpose. A CSV file of several rows must be split first (``split``).
     """
     media, declared = parse_content_type(content_type)
     if looks_like_hl7(raw, media):
@@ -67,6 +68,8 @@ def _recognise_hl7(mappings: Mappings, key: str | None, raw: bytes, declared: st
         message = hl7v2.read(raw, his.codec)
     if not message.control_id:
         raise Malformed("MSH-10 (message control id) is empty", "MSH-10")
+    if message.kind in his.ignored:
+        raise LeftAside(f"{his.key} leaves messages of the type {message.kind} aside on purpose")
     chosen = next((item for item in mappings.maps[his.key] if message.kind in item.source.messages), None)
     if chosen is None:
         raise _unsupported(mappings, his, f"messages of the type {message.kind[:20]!r}")

@@ -21,7 +21,8 @@ class His:
     """One outside system: who runs it, how it writes, and by what it is recognised.
 
     ``facts`` are the words that templates may use as ``{his.…}`` (``uscc``, ``code``, ``organisation`` and the
-    folder's own constants). ``peers`` are the networks that may send over MLLP.
+    folder's own constants). ``peers`` are the networks that may send over MLLP, ``ignored`` the message types
+    that are left aside on purpose.
     """
 
     key: str
@@ -36,6 +37,7 @@ class His:
     facilities: tuple[str, ...]
     formats: tuple[str, ...]
     folder: Path
+    ignored: frozenset[str] = frozenset()
 
     @property
     def uscc(self) -> str:

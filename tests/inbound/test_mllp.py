@@ -25,6 +25,13 @@ async def test_a_message_is_acknowledged_in_the_senders_charset(inbound: Scene) 
     assert len(await inbound.all("Task")) == 1
 
 
+async def test_a_message_left_aside_on_purpose_is_told_so(inbound: Scene) -> None:
+    async with line_to(inbound) as line:
+        _, msa = await line.ask(changed(example("adt_a01"), ("ADT^A01^ADT_A01", "DFT^P03^DFT_P03")))
+    assert msa[1] == "AA"
+    assert "aside on purpose" in msa[3]
+
+
 async def test_several_messages_on_one_line_are_answered_in_order(inbound: Scene) -> None:
     names = ["ref_i12", "adt_a01", "oul_r21", "oru_r01", "adt_a03"]
     async with line_to(inbound) as line:

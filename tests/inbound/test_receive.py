@@ -89,6 +89,18 @@ async def test_a_row_of_a_table_is_known_again_by_its_key(inbound: Scene) -> Non
     assert (await inbound.receive(raw, TOWNSHIP, "text/csv")).repeated
 
 
+async def test_what_the_his_folder_leaves_aside_is_acknowledged_counted_and_not_written(
+    inbound: Scene,
+) -> None:
+    raw = changed(example("adt_a01"), ("ADT^A01^ADT_A01", "DFT^P03^DFT_P03"))
+    before = await inbound.clinical()
+    receipt = await inbound.receive(raw)
+    assert (receipt.ack, receipt.http, receipt.references) == ("AA", 200, ())
+    assert await inbound.clinical() == before
+    assert (await kept(inbound, receipt.id)).status == "ignored"
+    assert (await inbound.receive(raw)).repeated
+
+
 # ── bad input: each names the fault, is kept, and leaves the store as it was ──
 
 
