@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_server.search.registry import SearchParameter
+from fhir_server.search.parameters import SearchParameter
 
 
 @dataclass(frozen=True, slots=True)

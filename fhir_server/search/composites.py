@@ -12,10 +12,11 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from fhir_server.fhirpath import Model
-from fhir_server.search.branches import Branch, Emitters, Place, follow, grow, prune, walker
+from fhir_server.search.branches import Branch, Emitters, Place, follow, grow, prune
 from fhir_server.search.index import CompositeRow, DateRow, NumberRow, StringRow
-from fhir_server.search.registry import Arm
+from fhir_server.search.parameters import Arm
 from fhir_server.search.types.base import Emit, Rows
+from fhir_server.search.walking import walker
 
 Parts = list[NamedTuple]
 _new: Any = tuple.__new__
@@ -48,6 +49,7 @@ class Component:
     above: bool
     walk: Emit
     list: str
+    complete: Complete | None
 
     def collect(self, value: Mapping[str, Any], rows: Rows) -> Parts:
         """The rows of the values: added to ``rows`` by the walk and taken off again."""
@@ -56,7 +58,7 @@ class Component:
         self.walk(rows.resource if self.above else value, rows)
         parts = found[start:]
         del found[start:]
-        return COMPLETE[self.list](parts) if self.list in COMPLETE else parts
+        return self.complete(parts) if self.complete else parts
 
 
 def composites(model: Model, emitters: Emitters, arms: Iterable[Arm]) -> Emit:
@@ -114,6 +116,7 @@ def _component(
                 start=arm.type if above else base.path,
             )
         prune(branch)
+        kept = LISTS[alternatives[0].kind]
         names = frozenset(name for name, _ in branch.edges)
-        known[name] = Component(names, above, walker(branch), LISTS[alternatives[0].kind])
+        known[name] = Component(names, above, walker(branch), kept, COMPLETE.get(kept))
     return known[name]

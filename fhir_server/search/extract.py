@@ -12,11 +12,12 @@ from datetime import tzinfo
 from typing import Any
 
 from fhir_server.definitions import Definitions
-from fhir_server.search.branches import Branch, Emitters, grow, prune, walker
+from fhir_server.search.branches import Branch, Emitters, grow, prune
 from fhir_server.search.composites import composites
 from fhir_server.search.index import OPEN_LOW, DateRow, IndexValues, NumberRow, StringRow
 from fhir_server.search.registry import Arm, Registry
 from fhir_server.search.types.base import Emit, Rows
+from fhir_server.search.walking import walker
 
 Json = dict[str, Any]
 Extract = Callable[[Json], IndexValues]

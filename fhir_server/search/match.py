@@ -11,7 +11,7 @@ from typing import Any
 
 from fhir_server.search.clauses import Clause, Query
 from fhir_server.search.index import IndexValues
-from fhir_server.search.registry import SearchParameter
+from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.types import composite, date
 from fhir_server.search.types.simple import SIMPLE
 

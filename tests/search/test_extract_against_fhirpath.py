@@ -22,7 +22,8 @@ from fhir_server.search.branches import Emitters
 from fhir_server.search.extract import Extractor
 from fhir_server.search.index import IndexValues
 from fhir_server.search.match import rows_of
-from fhir_server.search.registry import ROWS, Registry, SearchParameter
+from fhir_server.search.parameters import ROWS, SearchParameter
+from fhir_server.search.registry import Registry
 from fhir_server.search.types.base import Rows
 from fhir_server.search.types.simple import SIMPLE
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from fhir_server.definitions import Definitions
+from fhir_server.definitions import Definitions, load_definitions
 from fhir_server.definitions.types import SearchParameterDefinition
 from fhir_server.errors import Unprocessable
 from fhir_server.fhirpath import ExpressionError
-from fhir_server.search.arms import Name, Path
+from fhir_server.search.arms import Name
+from fhir_server.search.arms import Path as ArmPath
 from fhir_server.search.corrections import EXPRESSIONS, NOT_INDEXED, PRIMARY_DATES
-from fhir_server.search.registry import Arm, Registry, TypeParameters, arm_key
+from fhir_server.search.parameters import Arm, TypeParameters, arm_key
+from fhir_server.search.registry import Registry
 
 EVERY_RESOURCE = {"_id", "_lastUpdated", "_tag", "_profile", "_security", "_source"}
 
@@ -139,10 +144,10 @@ def test_id_and_last_updated_are_columns(registry: Registry) -> None:
 
 def test_two_arms_with_one_number_are_refused() -> None:
     known = TypeParameters()
-    known.keep(Arm(7, "Patient", Path((Name("gender"),)), "token"))
-    assert known.keep(Arm(7, "Patient", Path((Name("gender"),)), "token")) == 7
+    known.keep(Arm(7, "Patient", ArmPath((Name("gender"),)), "token"))
+    assert known.keep(Arm(7, "Patient", ArmPath((Name("gender"),)), "token")) == 7
     with pytest.raises(Unprocessable, match="gender and active of Patient have the same index number"):
-        known.keep(Arm(7, "Patient", Path((Name("active"),)), "token"))
+        known.keep(Arm(7, "Patient", ArmPath((Name("active"),)), "token"))
 
 
 # ── custom parameters ─────────────────────────────────────────────────────────
@@ -210,3 +215,32 @@ def test_a_custom_parameter_that_cannot_work_is_refused_and_nothing_changes(
     assert isinstance(caught.value, ExpressionError | Unprocessable)
     assert set(own.parameters("Patient")) == before
     assert own.revision == 0
+
+
+def test_a_definition_takes_the_place_of_the_one_with_its_url(own: Registry) -> None:
+    own.add(definition("Patient.maritalStatus"))
+    own.add(definition("Person.gender", code="sex", base=("Person",)))
+    assert "mine" not in own.parameters("Patient")
+    assert own.parameter("Person", "sex").keys == own.parameter("Person", "gender").keys
+
+
+def profile(tmp_path: Path, expression: str) -> Definitions:
+    resource = {
+        "resourceType": "SearchParameter",
+        "url": "http://example.org/sp",
+        "code": "mine",
+        "base": ["Patient"],
+        "type": "token",
+        "expression": expression,
+    }
+    (tmp_path / "mine.json").write_text(json.dumps(resource), encoding="utf-8")
+    return load_definitions(tmp_path)
+
+
+def test_parameters_of_the_profiles_folder_are_there_from_the_start(tmp_path: Path) -> None:
+    assert Registry(profile(tmp_path, "Patient.maritalStatus")).parameter("Patient", "mine").kind == "token"
+
+
+def test_a_faulty_parameter_in_the_profiles_folder_is_found_at_start(tmp_path: Path) -> None:
+    with pytest.raises(ExpressionError, match="no element shoeSize"):
+        Registry(profile(tmp_path, "Patient.shoeSize"))

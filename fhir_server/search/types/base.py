@@ -12,7 +12,7 @@ from typing import Any
 
 from fhir_server.definitions import Definitions
 from fhir_server.search.index import CompositeRow, PositionRow, ReferenceRow, TokenRow, UriRow
-from fhir_server.search.registry import SearchParameter
+from fhir_server.search.parameters import SearchParameter
 
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 

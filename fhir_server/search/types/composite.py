@@ -6,7 +6,7 @@ Source: FHIR R4 search.html#composite.
 from __future__ import annotations
 
 from fhir_server.search.index import CompositeRow
-from fhir_server.search.registry import SearchParameter
+from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.types.base import Reading
 from fhir_server.search.types.escapes import split
 from fhir_server.search.types.simple import SIMPLE

@@ -12,7 +12,7 @@ from typing import Any
 
 from fhir_server.model.dates import parse_interval
 from fhir_server.search.index import OPEN_HIGH, OPEN_LOW, DateRow
-from fhir_server.search.registry import SearchParameter
+from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.types.base import Emit, Reading, Rows, prefixed
 from fhir_server.search.values import DateValue
 
@@ -51,9 +51,11 @@ def _interval(text: Any, zone: tzinfo) -> tuple[int, int] | None:
 
 def _moment(key: int, zone: tzinfo) -> Emit:
     def emit(value: str, rows: Rows) -> None:
-        interval = _interval(value, zone)
-        if interval is not None:
-            rows.dates.append((key, *interval))
+        try:
+            low, high = parse_interval(value, zone)
+        except (ValueError, TypeError):
+            return
+        rows.dates.append((key, low, high))
 
     return emit
 

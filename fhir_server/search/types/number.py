@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from fhir_server.model.decimals import implicit_range
 from fhir_server.search.index import NumberRow
-from fhir_server.search.registry import SearchParameter
+from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.types.base import Emit, Reading, Rows, prefixed
 from fhir_server.search.values import NumberValue
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from fhir_server.model.reference import is_absolute, parse_reference
 from fhir_server.search.index import ReferenceRow
-from fhir_server.search.registry import SearchParameter
+from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.types.base import Emit, Reading, Rows
 from fhir_server.search.types.escapes import unescape
 from fhir_server.search.values import ReferenceValue

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fhir_server.search.index import PositionRow
-from fhir_server.search.registry import SearchParameter
+from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.types.base import Emit, Reading, Rows
 from fhir_server.search.types.escapes import split
 from fhir_server.search.values import NearValue

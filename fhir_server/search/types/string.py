@@ -13,7 +13,7 @@ from typing import Any
 
 from fhir_server.search.index import StringRow
 from fhir_server.search.leaves import DECOMPOSED
-from fhir_server.search.registry import SearchParameter
+from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.types import pinyin
 from fhir_server.search.types.base import Emit, Reading, Rows
 from fhir_server.search.types.escapes import unescape

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from fhir_server.search.index import TokenRow
-from fhir_server.search.registry import SearchParameter
+from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.types.base import Emit, Reading, Rows
 from fhir_server.search.types.escapes import split, unescape
 from fhir_server.search.values import TokenValue

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fhir_server.search.index import UriRow
-from fhir_server.search.registry import SearchParameter
+from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.types.base import Emit, Reading, Rows
 from fhir_server.search.types.escapes import unescape
 from fhir_server.search.values import UriValue
