@@ -130,9 +130,8 @@ async def test_bytes_of_every_entry_are_kept(server, caller):
     )
     await transaction(server, caller, raw(text))
     content = (await server.store.read("Observation", "n1")).content.decode()
-    assert content.endswith(
-        '"status":"final","valueQuantity":{ "value" : 1.00 },"code":{"text":"\\u4f53重"}}'
-    )
+    assert content.startswith('{"status":"final","resourceType":"Observation","id":"n1","meta":{')
+    assert content.endswith('"valueQuantity":{ "value" : 1.00 },"code":{"text":"\\u4f53重"}}')
 
 
 # ── references ────────────────────────────────────────────────────────────────
