@@ -8,12 +8,12 @@ Source: FHIR R4 http.html#trules.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import orjson
 
-from fhir_server.errors import FhirError, NotSupported
+from fhir_server.errors import NotSupported
 from fhir_server.interactions.batch import (
     ORDER,
     Context,
@@ -28,13 +28,14 @@ from fhir_server.interactions.entries import Entry, at, patch_of, raise_all
 from fhir_server.interactions.links import references_in, resolve_patch
 from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.patch import modify_current, parse_patch
+from fhir_server.interactions.pending import Pending
 from fhir_server.interactions.resolve import conditional_references, look_up, require_resolved
 from fhir_server.interactions.responses import response
 from fhir_server.interactions.targets import Target, address_book, find_targets, require_distinct
 from fhir_server.interactions.update import put_current, require_own_id
 from fhir_server.interactions.write import Corridor, accept, corridor
 from fhir_server.model.resource import Resource
-from fhir_server.model.rewriting import Rewrite, reference_rewriter
+from fhir_server.model.rewriting import reference_rewriter
 from fhir_server.security.access import check_access
 from fhir_server.store import Record, Transaction
 
@@ -60,8 +61,11 @@ async def run_transaction(
     pace: Pace,
     also: Callable[[Transaction, Sequence[Record]], Awaitable[None]] | None,
 ) -> list[bytes]:
-    """The response entries, in the order of ``entries``. Raises what made it fail; then nothing was written."""
-    await _accept_all(context, entries, pace)
+    """The response entries, in the order of ``entries``, which have been accepted.
+
+    Raises one error with the faults of all that could not be, else what made it fail; then nothing was written.
+    """
+    raise_all([(entry, entry.error) for entry in entries if entry.error is not None])
     async with corridor(context.server, context.caller) as writing:
         work = Work(replace(context, reading=writing.transaction), writing, pace)
         by = {name: [entry for entry in entries if entry.interaction == name] for name in ORDER}
@@ -74,7 +78,11 @@ async def run_transaction(
                 await _carry_out(work, entry, _reader(perform))
         if also is not None:
             await also(writing.transaction, _left(work, entries))
-    return [response(work.results[e.index], e, context.base, context.prefer) for e in entries]
+    answers = []
+    for entry in entries:
+        answers.append(response(work.results[entry.index], entry, context.base, context.prefer))
+        await pace()
+    return answers
 
 
 def _left(work: Work, entries: Sequence[Entry]) -> list[Record]:
@@ -86,32 +94,18 @@ def _left(work: Work, entries: Sequence[Entry]) -> list[Record]:
 # ── before the store transaction: everything that can be known to be wrong ────
 
 
-async def _accept_all(context: Context, entries: Iterable[Entry], pace: Pace) -> None:
-    """Check every entry. Raises one error with the faults of all."""
-    faults: list[tuple[Entry, FhirError]] = []
-    for entry in entries:
-        try:
-            _accept(context, entry)
-        except FhirError as error:
-            faults.append((entry, error))
-        await pace()
-    raise_all(faults)
-
-
-def _accept(context: Context, entry: Entry) -> None:
-    if entry.error is not None:
-        raise entry.error
-    if entry.interaction in {"create", "update"}:
-        issues = accept(context.server, context.caller, entry.interaction, entry.body, entry.type)
-        entry.warnings = tuple(issues)
-        entry.references = _references(entry.body)
-        if entry.address.id is not None:
-            require_own_id(entry.body, entry.address.id)
-        return
+def accept_entry(context: Context, entry: Entry, resource: Resource | None) -> None:
+    """Check one entry, and note the references of its ``resource``. Raises what ``write.accept`` raises, and more."""
     check_access(context.caller, entry.interaction, entry.address.type)
-    if entry.interaction == "patch":
+    if entry.interaction in {"create", "update"} and resource is not None:
+        issues = accept(context.server, context.caller, entry.interaction, resource, entry.type)
+        entry.warnings = tuple(issues)
+        entry.references = _references(resource)
+        if entry.address.id is not None:
+            require_own_id(resource, entry.address.id)
+    elif entry.interaction == "patch":
         parse_patch(*patch_of(entry))
-    if entry.interaction == "history":
+    elif entry.interaction == "history":
         raise NotSupported("a history is not read in a transaction; use a batch", expression="http.url")
 
 
@@ -159,9 +153,9 @@ async def _write_all(work: Work, writes: Sequence[Entry], deletes: Sequence[Entr
     """Decide every id, then write in rounds: what waits for a conditional reference comes after what it may find."""
     transaction = work.writing.transaction
     work.targets = await find_targets(work.context, transaction, (*deletes, *writes), work.pace)
-    require_distinct((*deletes, *writes), work.targets)
-    work.addresses = address_book(writes, work.targets)
-    require_resolved(writes, work.addresses)
+    await require_distinct((*deletes, *writes), work.targets, work.pace)
+    work.addresses = await address_book(writes, work.targets, work.pace)
+    await require_resolved(writes, work.addresses, work.pace)
     waiting: Sequence[Entry] = [entry for entry in writes if work.targets[entry.index].is_written]
     open_ones = conditional_references(waiting, work.context.server.definitions)
     while waiting:
@@ -185,34 +179,24 @@ def _answer_unwritten(work: Work, entry: Entry) -> None:
 
 async def _write_round(work: Work, ready: Sequence[Entry], waiting: Sequence[Entry]) -> None:
     """Write ``ready``; rules may look at all of ``waiting`` that is not written yet."""
-    pending = work.writing.pending
+    pending = work.writing.pending = Pending()
     rewrite = reference_rewriter(work.addresses, work.context.server.definitions.members)
-    resolved: dict[int, Resource] = {}
     for entry in waiting:
         if entry.interaction != "patch":
-            resource = resolved[entry.index] = _resolved(entry, rewrite)
-            pending[entry.type, work.targets[entry.index].id] = resource.data
+            raw = entry.raw if entry.kind == "Bundle" else rewrite(entry.raw)
+            pending.add(entry.type, work.targets[entry.index].id, raw)
         await work.pace()
     for entry in ready:
-        pending.pop((entry.type, work.targets[entry.index].id), None)
-        await _carry_out(work, entry, _writer(resolved.get(entry.index)))
+        sent = pending.take(entry.type, work.targets[entry.index].id)
+        await _carry_out(work, entry, _patch if sent is None else _writer(sent))
 
 
-def _resolved(entry: Entry, rewrite: Rewrite) -> Resource:
-    """The entry's resource with its references resolved; itself when there is nothing to resolve."""
-    if entry.body.type == "Bundle":
-        return entry.body
-    raw = rewrite(entry.body.raw)
-    return entry.body if raw is entry.body.raw else Resource(raw, orjson.loads(raw))
-
-
-def _writer(resource: Resource | None) -> Step:
-    """The step that writes ``resource``; None: the entry is a patch."""
+def _writer(raw: bytes) -> Step:
+    """The step that writes ``raw``, the entry's resource with its references resolved."""
 
     async def write(work: Work, entry: Entry) -> Outcome:
         id = work.targets[entry.index].id
-        if resource is None:
-            return await _patch(work, entry, id)
+        resource = Resource(raw, orjson.loads(raw))
         if entry.interaction == "create":
             return Outcome(201, await work.writing.put(resource, id, None, method="POST"))
         return await put_current(
@@ -222,7 +206,8 @@ def _writer(resource: Resource | None) -> Step:
     return write
 
 
-async def _patch(work: Work, entry: Entry, id: str) -> Outcome:
+async def _patch(work: Work, entry: Entry) -> Outcome:
+    id = work.targets[entry.index].id
     body, content_type = patch_of(entry)
     make = parse_patch(resolve_patch(body, work.addresses), content_type)
     record = await modify_current(work.writing, entry.type, id, make, method="PATCH", if_match=entry.if_match)

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import orjson
+
 from fhir_server.errors import FhirError, InvalidContent, Issue
 from fhir_server.interactions.addresses import Address
 from fhir_server.model.resource import Resource
@@ -19,9 +21,9 @@ from fhir_server.model.resource import Resource
 class Entry:
     """One entry. ``interaction`` is create, update, patch, delete, read, vread, search or history.
 
-    ``error`` says why the entry cannot be carried out, before anything was tried. ``resource`` has
-    the entry's own bytes; ``references`` are the texts of its references; ``warnings`` what its
-    content was told short of an error.
+    ``error`` says why the entry cannot be carried out, before anything was tried. ``raw`` is its
+    resource's own bytes (b"" when it has none) and ``kind`` their resourceType; ``references`` are the
+    texts of its references; ``warnings`` what its content was told short of an error.
     """
 
     index: int
@@ -29,7 +31,8 @@ class Entry:
     method: str
     interaction: str
     address: Address
-    resource: Resource | None
+    raw: bytes = b""
+    kind: str | None = None
     if_match: str | None = None
     if_none_match: str | None = None
     if_none_exist: str | None = None
@@ -44,9 +47,8 @@ class Entry:
 
     @property
     def body(self) -> Resource:
-        """The resource that POST, PUT and PATCH entries have."""
-        assert self.resource is not None
-        return self.resource
+        """The resource, parsed anew each time: the trees of a large Bundle would take several times its size."""
+        return Resource(self.raw, orjson.loads(self.raw))
 
 
 def patch_of(entry: Entry) -> tuple[bytes, str]:
@@ -54,12 +56,12 @@ def patch_of(entry: Entry) -> tuple[bytes, str]:
 
     Raises InvalidContent for another resource or bad base64.
     """
-    data = entry.body.data
-    if entry.body.type == "Parameters":
+    if entry.kind == "Parameters":
         return b"", "application/fhir+json"
     expression = f"{place(entry.index)}.resource"
-    if entry.body.type != "Binary":
+    if entry.kind != "Binary":
         raise InvalidContent("a patch in a Bundle is a Binary", expression=expression, code="invalid")
+    data = entry.body.data
     try:
         return b64decode(data.get("data", ""), validate=True), data.get("contentType", "")
     except ValueError as error:
@@ -114,6 +116,6 @@ def _located(expression: str | None, entry: Entry) -> str:
     if expression.startswith("http."):
         return f"{here}.request.{_REQUEST.get(expression, 'url')}"
     root, dot, rest = expression.partition(".")
-    if entry.resource is not None and root == entry.resource.type:
+    if root == entry.kind:
         return f"{here}.resource{dot}{rest}"
     return f"{here}.resource"

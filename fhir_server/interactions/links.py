@@ -36,7 +36,7 @@ def names_of(full_url: str | None) -> Iterator[str]:
     """The references that mean the entry with this fullUrl: itself, and ``Type/id`` when it ends so."""
     if full_url:
         yield full_url
-        match = _RESTFUL.fullmatch(full_url)
+        match = _RESTFUL.fullmatch(full_url) if "/" in full_url else None
         if match:
             yield match[1]
 

@@ -7,7 +7,7 @@ Source: FHIR R4 bundle.html, json.html.
 from __future__ import annotations
 
 from codecs import BOM_UTF8, getincrementaldecoder
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,16 +28,24 @@ PIECE = 2**20
 """Bytes that are looked at before others get their turn."""
 
 
-async def read_bundle(server: Server, raw: bytes, base: str, pace: Pace) -> tuple[str, list[Entry]]:
+Examine = Callable[[str, Entry, Resource | None], None]
+
+
+async def read_bundle(
+    server: Server, raw: bytes, base: str, pace: Pace, examine: Examine
+) -> tuple[str, list[Entry]]:
     """The type (batch or transaction) and the entries of the Bundle in ``raw``, in its order.
 
-    What is wrong with one entry stands in its ``error``. Raises InvalidContent when it is no such
-    Bundle, Unprocessable when the Bundle itself is malformed.
+    ``examine`` looks at each entry (with the Bundle's type and the entry's resource) while that is
+    parsed. What it or anything else finds wrong with an entry stands in its ``error``. Raises
+    InvalidContent when it is no such Bundle, Unprocessable when the Bundle itself is malformed.
     """
     raw = raw.removeprefix(BOM_UTF8)
     await _require_utf8(raw, pace)
     members = _split(raw)
+    await pace()
     items = _items(members.pop("entry", None))
+    await pace()
     values = {name: bytes(value) for name, value in members.items()}
     kind = _kind_of(server, {name: parse_json(value) for name, value in values.items()})
     colons = sum(value.count(b":") for value in values.values()) + len(values) + (items is not None)
@@ -46,7 +54,10 @@ async def read_bundle(server: Server, raw: bytes, base: str, pace: Pace) -> tupl
         content = bytes(item)
         inside = content.count(b":")
         colons += inside
-        entries.append(_read_entry(server, index, content, inside, kind, base))
+        entry, resource = _read_entry(server, index, content, inside, kind, base)
+        if entry.error is None:
+            _note_error(entry, examine, kind, resource)
+        entries.append(entry)
         await pace()
     _require_single(raw.count(b":"), colons)
     return kind, entries
@@ -99,26 +110,34 @@ def _kind_of(server: Server, envelope: Json) -> str:
     return str(kind)
 
 
-def _read_entry(server: Server, index: int, raw: bytes, colons: int, kind: str, base: str) -> Entry:
+def _note_error(entry: Entry, examine: Examine, kind: str, resource: Resource | None) -> None:
+    try:
+        examine(kind, entry, resource)
+    except FhirError as error:
+        entry.error = error
+
+
+def _read_entry(
+    server: Server, index: int, raw: bytes, colons: int, kind: str, base: str
+) -> tuple[Entry, Resource | None]:
+    entry, resource = Entry(index, None, "", "", NOWHERE), None
     try:
         parts = _split(raw)
-        resource = bytes(parts.pop("resource", b""))
+        content = bytes(parts.pop("resource", b""))
         if "request" not in parts:
             raise InvalidContent("it needs a request", expression=f"{place(index)}.request", code="required")
         frame_raw = msgspec.json.encode(parts)
-        _require_single(colons, frame_raw.count(b":") + resource.count(b":") + bool(resource))
+        _require_single(colons, frame_raw.count(b":") + content.count(b":") + bool(content))
         frame = parse_json(frame_raw)
         faults = server.validate({"resourceType": "Bundle", "type": kind, "entry": [frame]})
         require_valid([_renumbered(fault, index) for fault in faults])
         entry = _understand(index, frame, base)
-    except FhirError as error:
-        return Entry(index, None, "", "", NOWHERE, None, error=error)
-    try:
-        entry.resource = Resource.parse(resource) if resource else None
+        resource = Resource.parse(content) if content else None
+        entry.raw, entry.kind = content, resource.type if resource else None
         _require_sense(server, entry)
     except FhirError as error:
         entry.error = error
-    return entry
+    return entry, resource
 
 
 def _renumbered(issue: Issue, index: int) -> Issue:
@@ -136,10 +155,9 @@ def _understand(index: int, frame: Json, base: str) -> Entry:
         request["method"],
         interaction_at(request["method"], address),
         address,
-        None,
-        request.get("ifMatch"),
-        request.get("ifNoneMatch"),
-        request.get("ifNoneExist"),
+        if_match=request.get("ifMatch"),
+        if_none_match=request.get("ifNoneMatch"),
+        if_none_exist=request.get("ifNoneExist"),
     )
 
 
@@ -150,7 +168,7 @@ def _require_sense(server: Server, entry: Entry) -> None:
     """Raises when the type is unknown, or the resource is missing or superfluous."""
     if entry.address.type is not None:
         require_type(server, entry.address.type)
-    if (entry.interaction in _WITH_BODY) == (entry.resource is not None):
+    if (entry.interaction in _WITH_BODY) == bool(entry.raw):
         return
     need = "needs a" if entry.interaction in _WITH_BODY else "must not have a"
     raise InvalidContent(

@@ -13,11 +13,12 @@ from fhir_server.interactions.batch import Context
 from fhir_server.interactions.conditional import find_one, parse_criteria
 from fhir_server.interactions.entries import Entry, at, raise_all
 from fhir_server.interactions.links import CONDITIONAL, URN
+from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.references import reference_elements
 from fhir_server.store import Reading
 
 
-def require_resolved(entries: Iterable[Entry], addresses: Mapping[str, str]) -> None:
+async def require_resolved(entries: Iterable[Entry], addresses: Mapping[str, str], pace: Pace) -> None:
     """Raises InvalidContent naming each ``urn:uuid`` reference that no entry's fullUrl answers."""
     faults: list[tuple[Entry, FhirError]] = []
     for entry in entries:
@@ -25,6 +26,7 @@ def require_resolved(entries: Iterable[Entry], addresses: Mapping[str, str]) -> 
         if lost:
             issues = _issues(entry, lost, "not-found", "no entry of the Bundle has the fullUrl {}")
             faults.append((entry, InvalidContent(issues=list(issues))))
+        await pace()
     raise_all(faults)
 
 

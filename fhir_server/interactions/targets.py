@@ -16,7 +16,7 @@ from fhir_server.interactions.links import names_of
 from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.resolve import conditional_references, look_up
 from fhir_server.model.resource import Json, Resource
-from fhir_server.model.rewriting import reference_rewriter
+from fhir_server.model.rewriting import Rewrite, reference_rewriter
 from fhir_server.store import Record, Transaction
 
 
@@ -51,33 +51,50 @@ async def find_targets(
     """
     targets: dict[int, Target] = {}
     created: dict[tuple[str, str], int] = {}
-    listed = list(entries)
-    for entry in sorted(listed, key=lambda entry: entry.type in context.server.adopt):
+    early: list[Entry] = []
+    late: list[Entry] = []
+    for entry in entries:
+        (late if _may_be_adopted(context, entry) else early).append(entry)
+    for entry in early:
         with at(entry):
-            if entry.address.id is not None:
-                targets[entry.index] = Target(entry.address.id)
-            elif entry.interaction == "update":
-                data = await _as_known(context, transaction, entry, listed, targets)
-                targets[entry.index] = await _updated(context, transaction, entry, data)
-            elif entry.if_none_exist is None:
-                targets[entry.index] = Target(context.server.new_id())
-            else:
-                targets[entry.index] = await _created(context, transaction, entry, created, targets)
+            targets[entry.index] = await _target(context, transaction, entry, created, targets)
+        await pace()
+    known = await address_book(early, targets, pace) if late else {}
+    rewrite = reference_rewriter(known, context.server.definitions.members)
+    for entry in late:
+        with at(entry):
+            data = await _as_known(context, transaction, entry, rewrite)
+            targets[entry.index] = await _updated(context, transaction, entry, data)
         await pace()
     return targets
 
 
-async def _as_known(
-    context: Context, transaction: Transaction, entry: Entry, entries: Sequence[Entry], targets: Targets
-) -> Json:
+def _may_be_adopted(context: Context, entry: Entry) -> bool:
+    return entry.interaction == "update" and entry.address.id is None and entry.type in context.server.adopt
+
+
+async def _target(
+    context: Context,
+    transaction: Transaction,
+    entry: Entry,
+    created: dict[tuple[str, str], int],
+    targets: Targets,
+) -> Target:
+    if entry.address.id is not None:
+        return Target(entry.address.id)
+    if entry.interaction == "update":
+        return await _updated(context, transaction, entry, entry.body.data)
+    if entry.if_none_exist is None:
+        return Target(context.server.new_id())
+    return await _created(context, transaction, entry, created, targets)
+
+
+async def _as_known(context: Context, transaction: Transaction, entry: Entry, rewrite: Rewrite) -> Json:
     """The entry's resource with its references resolved as far as that is possible now, for who adopts it."""
-    if entry.type not in context.server.adopt:
-        return entry.body.data
     definitions = context.server.definitions
-    addresses = address_book([other for other in entries if other.index in targets], targets)
     texts = conditional_references([entry], definitions)
-    addresses |= await look_up(context, transaction, [entry], texts, is_last=False)
-    return Resource.parse(reference_rewriter(addresses, definitions.members)(entry.body.raw)).data
+    found = await look_up(context, transaction, [entry], texts, is_last=False)
+    return Resource.parse(reference_rewriter(found, definitions.members)(rewrite(entry.raw))).data
 
 
 async def _updated(context: Context, transaction: Transaction, entry: Entry, data: Json) -> Target:
@@ -103,7 +120,7 @@ async def _created(
     return Target(existing.id, existing) if existing else Target(context.server.new_id())
 
 
-def require_distinct(entries: Sequence[Entry], targets: Targets) -> None:
+async def require_distinct(entries: Sequence[Entry], targets: Targets, pace: Pace) -> None:
     """Raises InvalidContent, naming the entries, when two of them write the same resource or have the same fullUrl."""
     faults: list[tuple[Entry, FhirError]] = []
     written: dict[str, int] = {}
@@ -113,9 +130,10 @@ def require_distinct(entries: Sequence[Entry], targets: Targets) -> None:
         if target.is_written:
             key = f"{entry.type}/{target.id}"
             faults += _repeated(entry, written.setdefault(key, entry.index), "means the same resource as")
-        if entry.full_url and entry.resource is not None:
+        if entry.full_url and entry.raw:
             first = named.setdefault(entry.full_url, entry.index)
             faults += _repeated(entry, first, "has the same fullUrl as")
+        await pace()
     raise_all(faults)
 
 
@@ -127,7 +145,7 @@ def _repeated(entry: Entry, first: int, text: str) -> list[tuple[Entry, FhirErro
     return [(entry, error)]
 
 
-def address_book(entries: Iterable[Entry], targets: Targets) -> dict[str, str]:
+async def address_book(entries: Iterable[Entry], targets: Targets, pace: Pace) -> dict[str, str]:
     """Names that references in the Bundle may use → where the resource is kept (``Patient/1``)."""
     addresses: dict[str, str] = {}
     kept = [entry for entry in entries if entry.interaction in {"create", "update"}]
@@ -135,6 +153,7 @@ def address_book(entries: Iterable[Entry], targets: Targets) -> dict[str, str]:
         address = f"{entry.type}/{targets[entry.index].id}"
         for name in names_of(entry.full_url):
             addresses[name] = address
+        await pace()
     for entry in kept:
         if entry.interaction == "update":
             address = f"{entry.type}/{targets[entry.index].id}"

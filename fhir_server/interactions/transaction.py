@@ -6,11 +6,13 @@ Source: FHIR R4 http.html#transaction.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from fhir_server.errors import InvalidContent
-from fhir_server.interactions.atomic import run_transaction
+from fhir_server.interactions.atomic import accept_entry, run_transaction
 from fhir_server.interactions.batch import Context, run_batch
 from fhir_server.interactions.context import Outcome, Server
+from fhir_server.interactions.entries import Entry
 from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.reading import read_bundle
 from fhir_server.model.bundle import make_bundle
@@ -42,9 +44,9 @@ async def transaction(
     """
     pace = Pace()
     raw = bundle.raw if isinstance(bundle, Resource) else bundle
-    kind, entries = await read_bundle(server, raw, base, pace)
-    check_access(caller, kind, None)
     context = Context(server, caller, base, prefer)
+    kind, entries = await read_bundle(server, raw, base, pace, partial(_examine, context))
+    check_access(caller, kind, None)
     if kind == "transaction":
         answers = await run_transaction(context, entries, pace, also)
     elif also is None:
@@ -54,3 +56,9 @@ async def transaction(
             "this must be a transaction, not a batch", expression="Bundle.type", code="value"
         )
     return Outcome(200, resource=make_bundle(f"{kind}-response", answers))
+
+
+def _examine(context: Context, kind: str, entry: Entry, resource: Resource | None) -> None:
+    """All entries of a transaction are checked before anything is done, those of a batch in their turn."""
+    if kind == "transaction":
+        accept_entry(context, entry, resource)

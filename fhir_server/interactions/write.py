@@ -9,7 +9,7 @@ that came before.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -91,7 +91,7 @@ class Corridor:
     parameters: Json | None = None
     issues: list[Issue] = field(default_factory=list)
     pointers: list[Pointer] = field(default_factory=list)
-    pending: dict[tuple[str, str], Json] = field(default_factory=dict)
+    pending: Mapping[tuple[str, str], Json] = field(default_factory=dict)
 
     async def put(
         self,
