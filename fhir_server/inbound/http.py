@@ -16,6 +16,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from fhir_server.errors import (
+    FhirError,
     Forbidden,
     InvalidContent,
     Issue,
@@ -82,9 +83,7 @@ class HttpDoor:
         if looks_like_hl7(raw, parse_content_type(content_type)[0]):
             receipt = await self._receive(his, raw, peer, content_type)
             return self._acknowledge(his, raw, receipt)
-        rows = split(self._mappings(), his, raw, content_type)
-        if not rows:
-            raise InvalidContent("the table has no rows; the first line only names the columns")
+        rows = self._rows(his, raw, content_type)
         return _tell_rows([await self._receive(his, row, peer, content_type) for row in rows])
 
     async def listing(self, his: str, request: Request, code: str | None = None) -> Response:
@@ -153,6 +152,16 @@ class HttpDoor:
         if message.his != his:
             raise NotFound(f"there is no message {id[:64]}")
         return message
+
+    def _rows(self, his: str, raw: bytes, content_type: str | None) -> list[bytes]:
+        """The rows of a table; a file that cannot be cut is one message, so that it is kept with its fault."""
+        try:
+            rows = split(self._mappings(), his, raw, content_type)
+        except FhirError:
+            return [raw]
+        if not rows:
+            raise InvalidContent("the table has no rows; the first line only names the columns")
+        return rows
 
     async def _receive(self, his: str, raw: bytes, peer: str, content_type: str | None) -> Receipt:
         return await receive(self._server, self._mappings(), his, raw, peer=peer, content_type=content_type)

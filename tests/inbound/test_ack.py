@@ -39,7 +39,7 @@ def test_the_place_in_the_message_comes_from_the_translation() -> None:
 
 
 def test_warnings_of_a_written_message_are_no_errors() -> None:
-    receipt = Receipt("AA", 200, (Issue("warning", "informational", "kept as text"),), "m1")
+    receipt = Receipt("AA", 200, (Issue("warning", "informational", "kept as text"),), "m1", ("Patient/1",))
     text = acknowledge(example("ref_i12"), receipt, now=NOW, new_id=lambda: "1").decode("gb18030")
     assert "ERR" not in text
     assert "MSA|AA|NHIS202603020912000002|processed\r" in text

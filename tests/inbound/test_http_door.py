@@ -96,9 +96,18 @@ async def test_a_body_over_the_limit_and_a_compressed_one_are_refused(client_of:
     assert answer.status_code == 415
 
 
-async def test_what_is_no_table_is_told(client_of: Client) -> None:
+async def test_what_is_no_table_is_told_and_kept(client_of: Client) -> None:
     http = await client_of("h2")
     assert (await post(http, TOWNSHIP, b"", "text/csv")).status_code == 422
+    broken = example("zzyjl_referral").replace("周".encode("gb18030"), b"\xff\xff")
+    answer = await post(http, TOWNSHIP, broken, "text/csv")
+    assert answer.status_code == 422
+    assert answer.json()["issue"][0]["details"]["coding"][0]["code"] == "BAD_BYTES"
+    assert str(broken.index(b"\xff")) in answer.text
+    listing = (await http.get(f"/inbound/{TOWNSHIP}/quarantine", params={"code": "BAD_BYTES"})).json()
+    assert (
+        await http.get(f"/inbound/{TOWNSHIP}/quarantine/{listing['messages'][0]['id']}")
+    ).content == broken
     header = example("zzyjl_referral").splitlines()[0]
     assert (await post(http, TOWNSHIP, header, "text/csv")).status_code == 400
 
