@@ -1,1 +1,1 @@
-
+"""The databases behind the port ``store.py``."""

@@ -24,7 +24,8 @@ _STATEMENTS: Final = {
     "history": "INSERT INTO history (sequence, rid, version, updated, method, content) VALUES (?, ?, ?, ?, ?, ?)",
     "create": "INSERT INTO resource (rid, tid, id, version, updated, method, sequence, date, content) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "update": "UPDATE resource SET version = ?, updated = ?, method = ?, sequence = ?, date = ?, content = ? WHERE rid = ?",
+    "update": "UPDATE resource SET version = ?, updated = ?, method = ?, sequence = ?, date = ?, content = ? "
+    "WHERE rid = ?",
     "log": "INSERT INTO log (sequence, tid, rid, version, updated, latest) VALUES (?, ?, ?, ?, ?, ?)",
     "dead": "DELETE FROM live WHERE tid = ? AND date = ? AND rid = ?",
     "live": "INSERT INTO live (tid, date, rid, shape) VALUES (?, ?, ?, ?)",
@@ -80,12 +81,14 @@ class Batch:
         """Bring everything gathered into the tables, inside the open database transaction."""
         connection = self._writer.connection
         for name, rows in self._gathered.items():
-            _run(connection, _STATEMENTS[name], rows)
+            if rows:
+                _run(connection, _STATEMENTS[name], rows)
         for table, removed, added in zip(TABLES, self._removed, self._added, strict=True):
-            _run(connection, table.delete, [row[: table.identity] for row in removed])
-            _run(connection, table.insert, added)
-            removed.clear()
-            added.clear()
+            if removed:
+                _run(connection, table.delete, [row[: table.identity] for row in removed])
+                removed.clear()
+            if added:
+                _run(connection, table.insert, added)
         self.records.clear()
 
     def _keep(self, record: Record, tid: int, before: _Before, values: IndexValues | None) -> None:
@@ -134,8 +137,8 @@ class Batch:
 
     def _note_secondary(self, values: IndexValues) -> None:
         secondary = self._writer.secondary
-        for key, low, _, edge in values.dates:
-            if low != values.date and edge & 1 and key not in secondary:
+        for key, low, _, _ in values.dates:
+            if low != values.date and key not in secondary:
                 self._writer.connection.execute("INSERT OR IGNORE INTO secondary_date VALUES (?)", (key,))
                 secondary.add(key)
 
@@ -158,7 +161,7 @@ def _gather(tables: list[list[Row]], rows: Rows) -> None:
 def _run(connection: sqlite3.Connection, statement: str, rows: list[Row]) -> None:
     if len(rows) == 1:
         connection.execute(statement, rows[0])
-    elif rows:
+    else:
         rows.sort()
         connection.executemany(statement, rows)
     rows.clear()

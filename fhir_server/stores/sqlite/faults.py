@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+import zstandard
+
 from fhir_server.errors import StoreUnavailable
 
 _ADVICE: Final = {
@@ -21,12 +23,19 @@ _ADVICE: Final = {
 
 def unavailable(error: Exception) -> StoreUnavailable:
     """The error to raise for ``error`` of SQLite (or of the compression)."""
+    if isinstance(error, zstandard.ZstdError):
+        return StoreUnavailable(_ADVICE["SQLITE_CORRUPT"], diagnostics="a stored resource cannot be unpacked")
     name = getattr(error, "sqlite_errorname", "")
     family = "_".join(name.split("_")[:2])
     advice = _ADVICE.get(family)
     if advice is None:
         advice = f"the database did not answer ({name or type(error).__name__}): send again"
     return StoreUnavailable(advice, diagnostics=name or None)
+
+
+def is_interrupted(error: Exception) -> bool:
+    """True when ``Reader``'s patience ended the statement."""
+    return getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
 
 
 def is_busy(error: sqlite3.Error) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 
 from fhir_server.search.query import Query
@@ -27,7 +28,9 @@ class Plan:
         self.connection = connection
         self.scope = Scope(connection, symbols, symbols.find(connection, query.type))
         self.conditions = [compile_clause(self.scope, clause) for clause in query.clauses]
-        self._able = sorted((each for each in self.conditions if each.arms), key=lambda each: each.rank)
+        self._able = [condition for condition in self.conditions if condition.arms]
+        if len(self._able) > 1:
+            self._able.sort(key=_rank)
 
     @property
     def probes(self) -> list[Probe]:
@@ -80,18 +83,24 @@ class Plan:
 
 def select(columns: str, arm: Arm, probes: Sequence[Probe], before: Values = ()) -> tuple[str, Values]:
     """The statement that tests what ``arm`` finds; ``before`` are the values that ``columns`` need."""
-    where = " AND ".join([arm.where, *(probe.where for probe in probes)])
-    values = (*before, *arm.values, *(value for probe in probes for value in probe.values))
+    where, values = arm.where, before + arm.values
+    for probe in probes:
+        where = f"{where} AND {probe.where}"
+        values += probe.values
     return f"SELECT {columns} FROM {arm.table} WHERE {where}", values  # noqa: S608
 
 
 def candidates(arms: Sequence[Arm], probes: Sequence[Probe]) -> tuple[str, Values]:
     """A SELECT of ``date`` and ``rid``, each resource once; an ORDER BY of both may follow."""
+    if len(arms) == 1:
+        choice = "" if arms[0].unique else "DISTINCT "
+        return select(f"{choice}t.date AS date, t.rid AS rid", arms[0], probes)
     parts = [select("t.date AS date, t.rid AS rid", arm, probes) for arm in arms]
     text = " UNION ".join(text for text, _ in parts)
-    if len(parts) == 1 and not arms[0].unique:
-        text = text.replace("SELECT", "SELECT DISTINCT", 1)
     return text, tuple(value for _, values in parts for value in values)
+
+
+_rank: Final = attrgetter("rank")
 
 
 def _is_narrow(condition: Condition) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from math import inf
+from time import monotonic
 from typing import Final
 
 import zstandard
@@ -11,7 +13,7 @@ import zstandard
 from fhir_server.search.query import Query
 from fhir_server.store import Page, Record
 from fhir_server.stores.sqlite.blobs import Blobs
-from fhir_server.stores.sqlite.faults import unavailable
+from fhir_server.stores.sqlite.faults import is_interrupted, unavailable
 from fhir_server.stores.sqlite.search import Search
 from fhir_server.stores.sqlite.symbols import Symbols
 
@@ -24,13 +26,30 @@ PAST: Final = """
     JOIN history h ON h.rid = r.rid AND h.version = ? WHERE r.tid = ? AND r.id = ?"""
 
 
-class Reader:
-    """What can be asked of one connection. Raises StoreUnavailable when SQLite fails."""
+STEPS: Final = 50_000
+"""Steps of SQLite's machine (about half a millisecond) between two looks at the clock."""
 
-    def __init__(self, connection: sqlite3.Connection, blobs: Blobs, symbols: Symbols) -> None:
+
+class TooSlow(Exception):
+    """The question takes longer than the reader's patience: ask a reader that may take its time."""
+
+
+class Reader:
+    """What can be asked of one connection. Raises StoreUnavailable when SQLite fails.
+
+    ``patience``: seconds after which ``search`` and ``count`` raise TooSlow; None: never.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, blobs: Blobs, symbols: Symbols, patience: float | None = None
+    ) -> None:
         self.connection = connection
         self._blobs = blobs
         self._symbols = symbols
+        self._patience = patience or 0.0
+        self._deadline = inf
+        if patience is not None:
+            connection.set_progress_handler(self._is_late, STEPS)
 
     def read(self, type: str, id: str) -> Record | None:
         """See ``store.Reading.read``."""
@@ -59,20 +78,26 @@ class Reader:
 
     def search(self, query: Query) -> Page:
         """See ``store.Reading.search``."""
+        self._start()
         try:
             search = Search(self.connection, self._symbols, query)
             rows, following = search.page()
             total = search.total() if query.total != "none" else None
-            return Page(tuple(self.record(query.type, *row) for row in rows), following, total)
+            return Page(tuple([self.record(query.type, *row) for row in rows]), following, total)
         except (sqlite3.Error, zstandard.ZstdError) as error:
-            raise unavailable(error) from error
+            raise _told(error) from error
+        finally:
+            self._deadline = inf
 
     def count(self, query: Query) -> int:
         """See ``store.Reading.count``."""
+        self._start()
         try:
             return Search(self.connection, self._symbols, query).total()
         except sqlite3.Error as error:
-            raise unavailable(error) from error
+            raise _told(error) from error
+        finally:
+            self._deadline = inf
 
     def type_number(self, type: str) -> int:
         """The number of a resource type, UNKNOWN when none was ever kept."""
@@ -83,3 +108,14 @@ class Reader:
     ) -> Record:
         """A row of ``resource`` or ``history`` as a Record."""
         return Record(type, id, version, updated, METHODS[method], self._blobs.decompress(blob), sequence)
+
+    def _start(self) -> None:
+        if self._patience:
+            self._deadline = monotonic() + self._patience
+
+    def _is_late(self) -> bool:
+        return monotonic() > self._deadline
+
+
+def _told(error: Exception) -> Exception:
+    return TooSlow() if is_interrupted(error) else unavailable(error)

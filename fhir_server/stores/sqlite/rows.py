@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from fhir_server.search.index import (
@@ -83,18 +85,23 @@ def index_rows(values: IndexValues, rid: int, symbols: Lookup) -> Rows:
     """The rows to keep for ``values`` of the resource ``rid``. ``symbols`` gives the numbers of repeating texts."""
     date = values.date
     term: set[Row] = {(key, code, date, rid, symbols[system]) for key, code, system in values.tokens}
-    term.update((key, id, date, rid, symbols[type]) for key, id, type in values.references)
-    term.update((key, uri, date, rid, 0) for key, uri in values.uris)
-    term.update((key, gram, date, rid, 0) for key, gram in _gram_keys(values.strings))
+    term.update([(key, id, date, rid, symbols[type]) for key, id, type in values.references])
+    term.update([(key, uri, date, rid, 0) for key, uri in values.uris])
+    term.update([(key, gram, date, rid, 0) for key, gram in _gram_keys(values.strings)])
     return Rows(
         term,
         _edged(
-            (key, text, date, rid, exact_form(text, exact), edge) for key, text, exact, edge in values.strings
+            [
+                (key, text, date, rid, exact_form(text, exact), edge)
+                for key, text, exact, edge in values.strings
+            ]
         ),
-        _edged((key, span(low, high), low, high, date, rid, edge) for key, low, high, edge in values.dates),
+        _edged([(key, span(low, high), low, high, date, rid, edge) for key, low, high, edge in values.dates]),
         _edged(
-            (key, int(low != high), low, high, date, rid, code, symbols[system], edge)
-            for key, low, high, system, code, edge in values.numbers
+            [
+                (key, int(low != high), low, high, date, rid, code, symbols[system], edge)
+                for key, low, high, system, code, edge in values.numbers
+            ]
         ),
         {
             (key, *_first(parts[0], symbols, date, rid, place), *_further(parts[1:], symbols))
@@ -106,15 +113,20 @@ def index_rows(values: IndexValues, rid: int, symbols: Lookup) -> Rows:
 
 def keys_of(values: IndexValues) -> tuple[int, ...]:
     """The arms that have a value, in order: the shape of the resource."""
-    found = {row[0] for row in values.tokens}
-    found.update(row[0] for row in values.references)
-    found.update(row[0] for row in values.uris)
-    found.update(row[0] for row in values.strings)
-    found.update(row[0] for row in values.dates)
-    found.update(row[0] for row in values.numbers)
-    found.update(row[0] for row in values.composites)
-    found.update(row[0] for row in values.positions)
-    return tuple(sorted(found))
+    rows = chain(
+        values.tokens,
+        values.references,
+        values.uris,
+        values.strings,
+        values.dates,
+        values.numbers,
+        values.composites,
+        values.positions,
+    )
+    return tuple(sorted(set(map(_key, rows))))
+
+
+_key: Final = itemgetter(0)
 
 
 def span(low: int, high: int) -> int:
@@ -150,13 +162,15 @@ def _gram_keys(strings: list[StringRow]) -> Iterator[tuple[int, str]]:
             yield from ((key, gram) for gram in grams(text))
 
 
-def _edged(rows: Iterator[Row]) -> set[Row]:
-    """``rows`` with equal ones folded: their last column, the edge, is a set of two bits."""
+def _edged(rows: list[Row]) -> set[Row]:
+    """``rows`` with those folded that differ in nothing but the last column, the edge, a set of two bits."""
+    once = set(rows)
+    if len(once) < 2 or len({row[:-1] for row in once}) == len(once):
+        return once
     folded: dict[Row, int] = {}
-    for *identity, edge in rows:
-        key = tuple(identity)
-        folded[key] = folded.get(key, 0) | edge
-    return {(*key, edge) for key, edge in folded.items()}
+    for row in rows:
+        folded[row[:-1]] = folded.get(row[:-1], 0) | row[-1]
+    return {(*identity, edge) for identity, edge in folded.items()}
 
 
 # ── composites: every part is (text, extra, low, high) ────────────────────────

@@ -5,6 +5,7 @@ carries the primary clinical ``date`` and the ``rid`` of its resource: the rows 
 out newest first, and a second condition is one probe of an exact key.
 
 =========== =====================================================================================
+meta        ``index``: the rules that the index rows were made by
 symbol      texts that repeat (type names, systems, units) as small numbers
 resource    the current version of every resource; a deleted one keeps its row, without content
 history     past versions
@@ -14,7 +15,7 @@ shape       the sets of arms that resources have, for ``:missing``
 term        tokens (text = code, extra = system), references (id, type), uris, grams of Chinese text
 string      normalised texts; ``exact`` as ``rows.exact_form`` writes it
 period      date arms, ``[low, high)``; ``span`` is a class of width (``rows.WIDTHS``)
-secondary…  date arms whose least value is not always the primary date of the resource
+secondary…  date arms that have, or had, a value which does not start at the primary date of its resource
 number      numbers and quantities; ``span`` is 0 for a plain value, 1 for a range
 composite   combinations: up to three parts, four columns each
 position    degrees
@@ -115,16 +116,17 @@ def connect(path: str, durability: str, cache_kilobytes: int) -> sqlite3.Connect
 SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL"}
 
 
-def prepare(connection: sqlite3.Connection, path: str) -> None:
+def prepare(connection: sqlite3.Connection, path: str, fingerprint: str) -> bool:
     """Make the tables in a new file; refuse a file that is not ours or that a newer program wrote.
 
+    ``fingerprint`` names the rules that index rows are made by; False when the file's rows were made by others.
     Raises StoreUnavailable.
     """
     application = _pragma(connection, "application_id")
     version = _pragma(connection, "user_version")
     objects = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if not objects and application in {0, APPLICATION}:
-        _create(connection)
+        _create(connection, fingerprint)
     elif application != APPLICATION:
         raise StoreUnavailable(f"{path} is a database of another program: choose another path in FHIR_STORE")
     elif version > VERSION:
@@ -132,6 +134,8 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
             f"{path} was written by a newer version of this program (schema {version}, this one knows {VERSION}): "
             "upgrade the program or open another store"
         )
+    kept = connection.execute("SELECT value FROM meta WHERE name = 'index'").fetchone()
+    return kept == (fingerprint,)
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
@@ -139,12 +143,13 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return value
 
 
-def _create(connection: sqlite3.Connection) -> None:
+def _create(connection: sqlite3.Connection, fingerprint: str) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN IMMEDIATE")
     for statement in TABLES:
         connection.execute(statement)
     connection.execute("INSERT INTO symbol VALUES (0, '')")
+    connection.execute("INSERT INTO meta VALUES ('index', ?)", (fingerprint,))
     connection.execute(f"PRAGMA application_id = {APPLICATION:d}")
     connection.execute(f"PRAGMA user_version = {VERSION:d}")
     connection.execute("COMMIT")

@@ -36,7 +36,7 @@ class Search:
     def page(self) -> tuple[list[Row], str | None]:
         """The rows of a page (the columns of Reader.record after the type) and the cursor of the next."""
         query = self._query
-        context = " ".join([query.type, *(f"{key.parameter.code}/{key.descending}" for key in query.sort)])
+        context = " ".join([query.type, *[f"{key.parameter.code}/{key.descending}" for key in query.sort]])
         position = read_cursor(context, query.cursor) if query.cursor else None
         if query.count <= 0:
             return [], None

@@ -19,8 +19,9 @@ from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.faults import unavailable
 from fhir_server.stores.sqlite.history import History, Scope, read_changes
-from fhir_server.stores.sqlite.reader import Reader
+from fhir_server.stores.sqlite.reader import Reader, TooSlow
 from fhir_server.stores.sqlite.schema import connect, prepare
+from fhir_server.stores.sqlite.slow import SlowReader
 from fhir_server.stores.sqlite.transaction import SqliteTransaction
 from fhir_server.stores.sqlite.writer import Writer
 
@@ -28,11 +29,19 @@ WRITE_CACHE = 48 * 1024
 READ_CACHE = 24 * 1024
 """SQLite's page caches in kB."""
 
+PATIENCE = 0.03
+"""Seconds that a search may keep the event loop."""
+
 
 class SqliteStore:
-    """See ``store.Store``. Make it with ``SqliteStore.open``; one event loop uses it."""
+    """See ``store.Store``. Make it with ``SqliteStore.open``; one event loop uses it.
 
-    def __init__(self, path: str, extract: Extract, durability: str) -> None:
+    ``index_is_current``: False when the file's index rows were made by other rules than those of ``fingerprint``;
+    then searches may miss resources until they are indexed again.
+    """
+
+    def __init__(self, path: str, extract: Extract, durability: str, index_is_current: bool) -> None:
+        self.index_is_current = index_is_current
         self._extract = extract
         self._blobs = Blobs()
         self._checkpoints = Checkpoints(lambda: connect(path, durability, 64))
@@ -42,14 +51,18 @@ class SqliteStore:
             wait_for_disk=durability == "full",
         )
         connection = connect(path, durability, READ_CACHE)
-        self._reader = Reader(connection, self._blobs, self._writer.symbols)
+        self._reader = Reader(connection, self._blobs, self._writer.symbols, PATIENCE)
+        self._slow = SlowReader(lambda: connect(path, durability, READ_CACHE), self._writer.symbols)
 
     @classmethod
-    def open(cls, path: str | Path, *, extract: Extract, durability: str = "full") -> SqliteStore:
+    def open(
+        cls, path: str | Path, *, extract: Extract, durability: str = "full", fingerprint: str = ""
+    ) -> SqliteStore:
         """Open or make the database file ``path`` (its folder is made too).
 
         ``extract(type, content)`` gives the index values of a stored version, so that an update can
-        remove the old rows. ``durability``: "full" (on disk before the answer) or "normal" (within a second).
+        remove the old rows; ``fingerprint`` names its rules. ``durability``: "full" (on disk before the answer) or
+        "normal" (within a second).
         Raises StoreUnavailable when the file is not ours, is damaged, or was written by a newer program.
         """
         file = Path(path)
@@ -57,10 +70,10 @@ class SqliteStore:
             file.parent.mkdir(parents=True, exist_ok=True)
             connection = connect(str(file), durability, 64)
             try:
-                prepare(connection, str(file))
+                current = prepare(connection, str(file), fingerprint)
             finally:
                 connection.close()
-            return cls(str(file), extract, durability)
+            return cls(str(file), extract, durability, current)
         except (sqlite3.Error, OSError) as error:
             raise unavailable(error) from error
 
@@ -82,11 +95,17 @@ class SqliteStore:
 
     async def search(self, query: Query) -> Page:
         """See ``store.Reading.search``."""
-        return self._reader.search(query)
+        try:
+            return self._reader.search(query)
+        except TooSlow:
+            return await self._slow.search(query)
 
     async def count(self, query: Query) -> int:
         """See ``store.Reading.count``."""
-        return self._reader.count(query)
+        try:
+            return self._reader.count(query)
+        except TooSlow:
+            return await self._slow.count(query)
 
     async def history(
         self,
@@ -125,6 +144,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """See ``store.Store.close``."""
+        await self._slow.close()
         await self._writer.close()
         self._checkpoints.close()
         self._reader.connection.close()

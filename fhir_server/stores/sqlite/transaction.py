@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final
 
+from fhir_server.errors import StoreUnavailable
 from fhir_server.search.index import IndexValues
 from fhir_server.search.query import Query
 from fhir_server.store import Page, Record
@@ -28,6 +29,7 @@ class SqliteTransaction:
         self._blobs = blobs
         self._batch = Batch(writer, blobs, extract)
         self._saved = False
+        self._broken: sqlite3.Error | None = None
         self._group: Group
         self._reader: Reader
 
@@ -49,15 +51,17 @@ class SqliteTransaction:
             if error is None:
                 self._flush()
                 self._release()
+                waiting = self._writer.join_commit(self._group)
             else:
                 self._undo()
         finally:
             self._writer.turn.release()
         if error is None:
-            await self._writer.committed(self._group)
+            await self._writer.committed(waiting)
 
     async def read(self, type: str, id: str) -> Record | None:
         """See ``store.Reading.read``."""
+        self._check()
         pending = self._batch.records.get((type, id))
         return pending or self._reader.read(type, id)
 
@@ -93,13 +97,25 @@ class SqliteTransaction:
         pending = self._batch.records
         if (record.type, record.id) in pending or len(pending) >= LARGE:
             self._flush()
+        self._check()
         try:
             self._batch.put(record, values)
         except sqlite3.Error as error:
-            self._writer.fail(error)
-            raise unavailable(error) from error
+            raise self._break(error) from error
+
+    def _check(self) -> None:
+        """Once the database has failed, nothing more can be done in this transaction."""
+        if self._broken is not None:
+            raise unavailable(self._broken) from self._broken
+
+    def _break(self, error: sqlite3.Error) -> StoreUnavailable:
+        """The database failed: everything in the group is undone."""
+        self._broken, self._saved = error, False
+        self._writer.fail(error)
+        return unavailable(error)
 
     def _flush(self) -> None:
+        self._check()
         if not self._batch.records:
             return
         try:
@@ -109,16 +125,17 @@ class SqliteTransaction:
             self._group.written = True
             self._batch.write()
         except sqlite3.Error as error:
-            self._saved = False
-            self._writer.fail(error)
-            raise unavailable(error) from error
+            raise self._break(error) from error
         except BaseException:
             self._undo()
             raise
 
     def _release(self) -> None:
-        if self._saved:
-            self._writer.connection.execute("RELEASE member")
+        try:
+            if self._saved:
+                self._writer.connection.execute("RELEASE member")
+        except sqlite3.Error as error:
+            raise self._break(error) from error
 
     def _undo(self) -> None:
         if self._saved:
@@ -128,4 +145,4 @@ class SqliteTransaction:
                 self._writer.connection.execute("RELEASE member")
                 self._writer.forget()
             except sqlite3.Error as error:
-                self._writer.fail(error)
+                self._break(error)

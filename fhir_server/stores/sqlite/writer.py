@@ -22,12 +22,16 @@ PATIENCE = 5.0
 """Seconds to wait for another program that holds the database."""
 
 
+Waiting = asyncio.Future[sqlite3.Error | None]
+"""Done with None when the commit succeeded."""
+
+
 @dataclass(slots=True)
 class Group:
     """Transactions that share one commit; ``written`` when one of them has changed something."""
 
     written: bool = False
-    waiting: list[asyncio.Future[sqlite3.Error | None]] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
 
     def finish(self, error: sqlite3.Error | None) -> None:
         """Tell every member how the commit went."""
@@ -66,11 +70,15 @@ class Writer:
             return group
         return self._group
 
-    async def committed(self, group: Group) -> None:
-        """Wait, after the turn, until ``group`` is durable. Raises StoreUnavailable when its commit failed."""
-        future: asyncio.Future[sqlite3.Error | None] = asyncio.get_running_loop().create_future()
+    def join_commit(self, group: Group) -> Waiting:
+        """To be called in the turn: what to wait for after it."""
+        future: Waiting = asyncio.get_running_loop().create_future()
         group.waiting.append(future)
-        error = await future
+        return future
+
+    async def committed(self, waiting: Waiting) -> None:
+        """Wait until the group is durable. Raises StoreUnavailable when its commit failed."""
+        error = await waiting
         if error is not None:
             raise unavailable(error) from error
 
@@ -103,9 +111,9 @@ class Writer:
 
     async def close(self) -> None:
         """Commit what is open and let go."""
-        if self._committing is not None:
-            await self._committing
         async with self.turn:
+            if self._group is not None:
+                await self._finish(self._group)
             self._thread.shutdown()
             self.connection.close()
 
@@ -136,10 +144,15 @@ class Writer:
 
     async def _commit(self, group: Group) -> None:
         async with self.turn:
-            if group is not self._group:
-                return
-            self._group = None
+            if group is self._group:
+                await self._finish(group)
+
+    async def _finish(self, group: Group) -> None:
+        self._group = None
+        error: sqlite3.Error | None = sqlite3.OperationalError("the commit was cut off")
+        try:
             error = await self._end(group)
+        finally:
             group.finish(error)
         if group.written:
             self._checkpoints.dirty()

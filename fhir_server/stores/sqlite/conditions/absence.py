@@ -29,7 +29,7 @@ def _present(scope: Scope, parameter: SearchParameter) -> Probe:
     shared = parameter.target or parameter.system
     if shared is not None:
         kept = "t.rid IN (SELECT rid FROM term p WHERE p.key = ? AND p.extra = ?)"
-        return any_of(Probe(kept, (key, scope.number(shared))) for key in parameter.keys)
+        return any_of([Probe(kept, (key, scope.number(shared))) for key in parameter.keys])
     keys = ", ".join("?" * len(parameter.keys))
     where = (
         "EXISTS (SELECT 1 FROM live p WHERE p.tid = ? AND p.date = t.date AND p.rid = t.rid "  # noqa: S608

@@ -21,7 +21,7 @@ def compile(scope: Scope, clause: Clause) -> Condition:
     """``code$value`` and its relatives."""
     pairs = [(key, value) for key in clause.parameter.keys for value in clause.values]
     made = [_row(scope, clause.parameter, key, value) for key, value in pairs]
-    return Condition(tuple(arm for arm, _ in made), any_of(probe for _, probe in made))
+    return Condition(tuple(arm for arm, _ in made), any_of([probe for _, probe in made]))
 
 
 def _row(scope: Scope, parameter: SearchParameter, key: int, value: CompositeValue) -> tuple[Arm, Probe]:
@@ -32,15 +32,13 @@ def _row(scope: Scope, parameter: SearchParameter, key: int, value: CompositeVal
     where = " AND ".join(f"({test.where})" for test in tests)
     values = (key, *(each for test in tests for each in test.values))
     leads = tests[0].where.startswith("{0}.text = ?")
-    arm = Arm(
-        "composite t", f"t.key = ? AND {where}".replace("{0}", "t"), values, ordered=leads, unique=False
-    )
+    found = f"t.key = ? AND {where}".replace("{0}", "t")
+    arm = Arm("composite t", found, values, ordered=leads, unique=False)
     row = f"p.key = ? AND {where}".replace("{0}", "p")
-    if leads:
-        return arm, Probe(
-            f"EXISTS (SELECT 1 FROM composite p WHERE {row} AND p.date = t.date AND p.rid = t.rid)", values
-        )
-    return arm, Probe(f"t.rid IN (SELECT rid FROM composite p WHERE {row})", values)  # noqa: S608
+    if not leads:
+        return arm, Probe(f"t.rid IN (SELECT rid FROM composite p WHERE {row})", values)  # noqa: S608
+    same = f"{row} AND p.date = t.date AND p.rid = t.rid"
+    return arm, Probe(f"EXISTS (SELECT 1 FROM composite p WHERE {same})", values)  # noqa: S608
 
 
 def _numbered(test: Probe, place: int) -> Probe:

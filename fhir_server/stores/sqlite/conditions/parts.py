@@ -7,8 +7,7 @@ row that is looked for beside it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from fhir_server.search.query import Clause
@@ -40,15 +39,14 @@ class Probe(NamedTuple):
     values: Values
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """One clause. ``arms`` find its resources (() when it can only test, as ``:not``), ``probe`` tests one.
 
     ``rank`` guesses how few there are: 0 a handful, 1 few (one patient's), 2 unknown. ``latest``: no
     resource with a later primary date matches (None: unknown).
     """
 
-    arms: tuple[Arm, ...]
+    arms: Sequence[Arm]
     probe: Probe
     rank: int = 2
     latest: int | None = None
@@ -69,13 +67,12 @@ class Scope(NamedTuple):
 Compiler = Callable[[Scope, Clause], Condition]
 
 
-def any_of(probes: Iterable[Probe]) -> Probe:
+def any_of(probes: Sequence[Probe]) -> Probe:
     """True when one of ``probes`` is."""
-    pieces = list(probes)
-    if len(pieces) == 1:
-        return pieces[0]
-    values = tuple(value for piece in pieces for value in piece.values)
-    return Probe("(" + " OR ".join(f"({piece.where})" for piece in pieces) + ")", values)
+    if len(probes) == 1:
+        return probes[0]
+    values = tuple(value for probe in probes for value in probe.values)
+    return Probe("(" + " OR ".join([f"({probe.where})" for probe in probes]) + ")", values)
 
 
 def count_upto(connection: sqlite3.Connection, arms: Iterable[Arm], limit: int) -> int:

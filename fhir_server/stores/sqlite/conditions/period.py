@@ -68,13 +68,13 @@ def compile(scope: Scope, clause: Clause) -> Condition:
     keys = clause.parameter.keys
     pairs = [(key, value) for key in keys for value in clause.values]
     arms = tuple(arm for key, value in pairs for arm in _arms(key, value))
-    probe = any_of(_probe(key, value) for key, value in pairs)
+    probe = any_of([_probe(key, value) for key, value in pairs])
     latest = max(_bounds(value, 0)[1] for value in clause.values)
     return Condition(arms, probe, latest=latest if are_primary(scope, keys) else None)
 
 
 def are_primary(scope: Scope, keys: tuple[int, ...]) -> bool:
-    """True when the least value of these arms has always been the primary date of its resource."""
+    """True when all values of these arms have always started at the primary date of their resource."""
     secondary = (scope.connection.execute(_SECONDARY, (key,)).fetchone() for key in keys)
     return not any(secondary)
 

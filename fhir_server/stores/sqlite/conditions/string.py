@@ -41,7 +41,7 @@ def contains(scope: Scope, clause: Clause) -> Condition:
     """``:contains``: texts with a value anywhere inside."""
     arms = tuple(_inside(scope, key, value) for key in clause.parameter.keys for value in clause.values)
     probe = any_of(
-        _probe(_CONTAINS, key, (value.text,)) for key in clause.parameter.keys for value in clause.values
+        [_probe(_CONTAINS, key, (value.text,)) for key in clause.parameter.keys for value in clause.values]
     )
     return Condition(arms, probe)
 
@@ -50,7 +50,7 @@ def _scan(clause: Clause, test: str, bind: Binder, *, ordered: bool) -> Conditio
     pairs = [(key, bind(value)) for key in clause.parameter.keys for value in clause.values]
     where = "t.key = ? AND " + test.format("t")
     arms = tuple(Arm("string t", where, (key, *values), ordered, unique=ordered) for key, values in pairs)
-    return Condition(arms, any_of(_probe(test, key, values) for key, values in pairs))
+    return Condition(arms, any_of([_probe(test, key, values) for key, values in pairs]))
 
 
 def _probe(test: str, key: int, values: tuple[str, ...]) -> Probe:

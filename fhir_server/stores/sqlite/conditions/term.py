@@ -13,6 +13,7 @@ import orjson
 from fhir_server.search.query import Clause, ReferenceValue, TokenValue
 from fhir_server.search.registry import SearchParameter
 from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Scope, any_of
+from fhir_server.stores.sqlite.symbols import UNKNOWN
 
 FEW_TYPES: Final = frozenset(
     {"Patient", "Encounter", "EpisodeOfCare", "ServiceRequest", "Task", "Specimen", "Appointment"}
@@ -39,14 +40,9 @@ def token(scope: Scope, clause: Clause) -> Condition:
 
 def reference(scope: Scope, clause: Clause) -> Condition:
     """``Patient/1``, ``1``, a URL."""
-    parameter = clause.parameter
-    wanted = [
-        each
-        for key in parameter.keys
-        for value in clause.values
-        for each in _references(scope, parameter, key, value)
-    ]
-    few = len(clause.values) <= SEVERAL and all(_is_narrow(parameter, value) for value in clause.values)
+    parameter, values = clause.parameter, clause.values
+    wanted = [_reference(scope, parameter, key, value) for key in parameter.keys for value in values]
+    few = len(values) <= SEVERAL and {parameter.target or value.type for value in values} <= FEW_TYPES
     return terms(wanted, rank=1 if few else 2)
 
 
@@ -72,28 +68,25 @@ def terms(wanted: Sequence[Wanted], rank: int = 2) -> Condition:
     """Resources that have one of the ``wanted`` rows."""
     if len(wanted) > SEVERAL and all(each.text is not None for each in wanted):
         return _listed(wanted)
-    return Condition(tuple(_arm(each) for each in wanted), any_of(_probe(each) for each in wanted), rank)
+    return Condition([_arm(each) for each in wanted], any_of([_probe(each) for each in wanted]), rank)
 
 
 def _token(scope: Scope, parameter: SearchParameter, key: int, value: TokenValue) -> Wanted:
     extra = None if value.system is None else scope.number(value.system)
     if parameter.system is not None:
         own = scope.number(parameter.system)
-        extra = own if extra in {None, own} else -1
+        extra = own if extra in {None, own} else UNKNOWN
     return Wanted(key, value.code, extra)
 
 
-def _references(scope: Scope, parameter: SearchParameter, key: int, value: ReferenceValue) -> list[Wanted]:
-    type = value.type
-    if parameter.target is not None:
-        if type not in {None, parameter.target}:
-            return [Wanted(key, value.id, -1)]
-        type = parameter.target
-    return [Wanted(key, value.id, None if type is None else scope.number(type))]
-
-
-def _is_narrow(parameter: SearchParameter, value: ReferenceValue) -> bool:
-    return (parameter.target or value.type) in FEW_TYPES
+def _reference(scope: Scope, parameter: SearchParameter, key: int, value: ReferenceValue) -> Wanted:
+    type, target = value.type, parameter.target
+    extra: int | None
+    if target is not None:
+        extra = scope.number(target) if type in {None, target} else UNKNOWN
+    else:
+        extra = None if type is None else scope.number(type)
+    return Wanted(key, value.id, extra)
 
 
 def _arm(wanted: Wanted) -> Arm:
@@ -117,13 +110,15 @@ def _probe(wanted: Wanted) -> Probe:
 
 
 _SAME: Final = "SELECT 1 FROM term p WHERE p.key = ? AND p.text = ? AND p.date = t.date AND p.rid = t.rid"
-_LIST: Final = "{0}.key = v.value ->> 0 AND {0}.text = v.value ->> 1 AND (v.value ->> 2 IS NULL OR {0}.extra = v.value ->> 2)"
+_LIST: Final = (
+    "{0}.key = v.value ->> 0 AND {0}.text = v.value ->> 1 "
+    "AND (v.value ->> 2 IS NULL OR {0}.extra = v.value ->> 2)"
+)
 
 
 def _listed(wanted: Sequence[Wanted]) -> Condition:
-    values = (orjson.dumps(wanted).decode(),)
+    values = (orjson.dumps([tuple(each) for each in wanted]).decode(),)
     arm = Arm("json_each(?) v CROSS JOIN term t", _LIST.format("t"), values, ordered=False, unique=False)
-    where = f"{_LIST.format('p')} AND p.date = t.date AND p.rid = t.rid"
-    return Condition(
-        (arm,), Probe(f"EXISTS (SELECT 1 FROM json_each(?) v CROSS JOIN term p WHERE {where})", values)
-    )
+    same = f"{_LIST.format('p')} AND p.date = t.date AND p.rid = t.rid"
+    where = f"EXISTS (SELECT 1 FROM json_each(?) v CROSS JOIN term p WHERE {same})"  # noqa: S608
+    return Condition((arm,), Probe(where, values))

@@ -1,0 +1,47 @@
+"""Searches that take long, in a thread of their own so that nobody else waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from fhir_server.search.query import Query
+from fhir_server.store import Page
+from fhir_server.stores.sqlite.blobs import Blobs
+from fhir_server.stores.sqlite.reader import Reader
+from fhir_server.stores.sqlite.symbols import Symbols
+
+
+class SlowReader:
+    """One search at a time, with a connection that is opened when it is first needed."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], symbols: Symbols) -> None:
+        self._connect = connect
+        self._symbols = symbols
+        self._thread = ThreadPoolExecutor(1, "fhir-slow-search")
+        self._reader: Reader | None = None
+
+    async def search(self, query: Query) -> Page:
+        """See ``store.Reading.search``."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, lambda: self._open().search(query)
+        )
+
+    async def count(self, query: Query) -> int:
+        """See ``store.Reading.count``."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, lambda: self._open().count(query)
+        )
+
+    async def close(self) -> None:
+        """Wait for what is running, then let go."""
+        await asyncio.to_thread(self._thread.shutdown)
+        if self._reader is not None:
+            self._reader.connection.close()
+
+    def _open(self) -> Reader:
+        if self._reader is None:
+            self._reader = Reader(self._connect(), Blobs(), self._symbols)
+        return self._reader
