@@ -40,7 +40,6 @@ from fhir_server.security.access import check_access
 from fhir_server.store import Record, Transaction
 
 READS: Mapping[str, Perform] = {"read": read_entry, "vread": vread_entry, "search": search_entry}
-WRITES = frozenset({"create", "update", "patch"})
 
 
 @dataclass(slots=True)
