@@ -11,9 +11,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from fhir_server.search.index import IndexValues, TokenRow  # noqa: E402
-from fhir_server.store import Record  # noqa: E402
-from fhir_server.stores.sqlite.store import SqliteStore  # noqa: E402
+from fhir_server.search.index import IndexValues, TokenRow
+from fhir_server.store import Record
+from fhir_server.stores.sqlite.store import SqliteStore
 
 
 def extract(type: str, content: bytes) -> IndexValues:
@@ -29,7 +29,9 @@ async def write(store: SqliteStore, name: str) -> None:
         version = counter.version + 1 if counter else 1
         for id, number in ((f"{name}-a", 1), ("counter", version), (f"{name}-b", 1)):
             content = json.dumps({"id": id, "transaction": name, "padding": "x" * 500}).encode()
-            await transaction.put(Record("Patient", id, number, 1, "PUT", content), extract("Patient", content))
+            await transaction.put(
+                Record("Patient", id, number, 1, "PUT", content), extract("Patient", content)
+            )
 
 
 async def main(path: str, run: str) -> None:

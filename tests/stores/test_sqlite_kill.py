@@ -29,7 +29,9 @@ def _extract(type: str, content: bytes) -> IndexValues:
 
 def _kill_a_writer(path: Path, run: int, after: float) -> set[str]:
     """The transactions that a writer acknowledged before it was killed."""
-    with subprocess.Popen([sys.executable, str(WRITER), str(path), str(run)], stdout=subprocess.PIPE) as writer:
+    with subprocess.Popen(
+        [sys.executable, str(WRITER), str(path), str(run)], stdout=subprocess.PIPE
+    ) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"
         time.sleep(after)
@@ -59,7 +61,9 @@ async def _verify(store: SqliteStore, acknowledged: set[str]) -> None:
     assert {len(versions) for versions in kept.values()} <= {SIZE}
     parameter = SearchParameter("Patient", "code", "token", "", "", (1,))
     for transaction in random.Random(2).sample(sorted(kept), min(20, len(kept))):
-        query = Query("Patient", (Clause(parameter, None, (TokenValue(None, transaction),)),), total="accurate")
+        query = Query(
+            "Patient", (Clause(parameter, None, (TokenValue(None, transaction),)),), total="accurate"
+        )
         found = await store.search(query)
         expected = [version for version in kept[transaction] if not version.startswith("counter/")]
         assert sorted(f"{each.id}/{each.version}" for each in found.records) == sorted(expected)

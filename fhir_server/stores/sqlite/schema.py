@@ -135,7 +135,7 @@ def prepare(connection: sqlite3.Connection, path: str, fingerprint: str) -> bool
             "upgrade the program or open another store"
         )
     kept = connection.execute("SELECT value FROM meta WHERE name = 'index'").fetchone()
-    return kept == (fingerprint,)
+    return bool(kept == (fingerprint,))
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
