@@ -150,8 +150,9 @@ class Maker:
         return f"{self._chance.randint(1950, 2026)}-{self._chance.randint(1, 12):02d}-{self._chance.randint(1, 28):02d}"
 
     def _moment(self) -> str:
-        hour, minute, second = (self._chance.randint(0, most) for most in (23, 59, 59))
-        return f"{self.date()}T{hour:02d}:{minute:02d}:{second:02d}"
+        day, *clock = self.date(), *(self._chance.randint(0, most) for most in (23, 59, 59))
+        hour, minute, second = clock
+        return f"{day}T{hour:02d}:{minute:02d}:{second:02d}"
 
     def date_time(self) -> str:
         """A moment with its zone."""

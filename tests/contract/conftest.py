@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 from contract_kit import extract
 
+from fhir_server.search.index import IndexValues
 from fhir_server.store import Store
 from fhir_server.stores.sqlite import plan, sorting
 from fhir_server.stores.sqlite.conditions import term
 from fhir_server.stores.sqlite.store import SqliteStore
 
-Open = Callable[[Path], Awaitable[Store]]
+Extract = Callable[[str, bytes], IndexValues]
+Open = Callable[[Path, Extract], Awaitable[Store]]
 
 
-async def open_sqlite(folder: Path) -> Store:
+async def open_sqlite(folder: Path, extract: Extract) -> Store:
     return SqliteStore.open(folder / "contract.db", extract=extract, durability="normal")
 
 
@@ -26,16 +28,22 @@ LIMITS = {plan: {"FEW": 1, "MANY": 2}, sorting: {"SORTED_WHOLE": 1, "MANY": 2}, 
 
 
 @pytest.fixture(params=ENGINES)
-def open_store(
+def open_engine(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], Awaitable[Store]]:
+) -> Callable[[Extract], Awaitable[Store]]:
     """Opens the engine's database of this test; again after ``close`` it is the same one."""
     if request.param.endswith("as-if-large"):
         for module, limits in LIMITS.items():
             for name, limit in limits.items():
                 monkeypatch.setattr(module, name, limit)
     engine = ENGINES[request.param]
-    return lambda: engine(tmp_path)
+    return lambda extract: engine(tmp_path, extract)
+
+
+@pytest.fixture
+def open_store(open_engine: Callable[[Extract], Awaitable[Store]]) -> Callable[[], Awaitable[Store]]:
+    """Opens it for the records of ``contract_kit``."""
+    return lambda: open_engine(extract)
 
 
 @pytest.fixture
