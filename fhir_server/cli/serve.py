@@ -44,6 +44,7 @@ def _run(settings: Settings, *, demo: bool) -> None:
     import uvicorn
 
     from fhir_server.app import build
+    from fhir_server.rest.protocol import GatheringProtocol
 
     app = build(settings, prepare=_load_demo if demo else None)
     config = uvicorn.Config(
@@ -51,7 +52,7 @@ def _run(settings: Settings, *, demo: bool) -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=GatheringProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -53,6 +53,28 @@ async def test_answers_without_a_body_keep_the_connection_usable(http):
     assert (await http.get(path)).status_code == 410
 
 
+async def test_requests_sent_together_are_answered_in_their_order(http):
+    address = http.base_url
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    ids = [f"r{number}" for number in range(20)]
+    for id in ids:
+        writer.write(f"GET /fhir/metadata-{id} HTTP/1.1\r\nHost: x\r\nX-Request-Id: {id}\r\n\r\n".encode())
+    told = []
+    while len(told) < len(ids):
+        line = await reader.readline()
+        if line.lower().startswith(b"x-request-id:"):
+            told.append(line.split(b":")[1].strip().decode())
+    assert told == ids
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_long_answer_arrives_whole(http):
+    answer = await http.get("/fhir/metadata")
+    assert len(answer.content) == int(answer.headers["content-length"]) > 500_000
+    assert answer.json()["resourceType"] == "CapabilityStatement"
+
+
 async def test_a_chunked_and_a_gzipped_body(http):
     async def chunks():
         for byte in PATIENT:
