@@ -7,8 +7,9 @@ Source: FHIR R4 search.html#return, http.html#history, http.html#paging.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from http import HTTPStatus
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import orjson
 
@@ -24,8 +25,13 @@ CURSOR = "_cursor"
 
 def search_url(base: str, path: str, pairs: Pairs) -> str:
     """``base/path?name=value…``, values percent-encoded as far as a query needs it."""
-    query = urlencode(pairs, quote_via=quote, safe=",:$/-._~")
+    query = "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
     return f"{base}/{path}?{query}" if query else f"{base}/{path}"
+
+
+@lru_cache(maxsize=4096)
+def _quoted(text: str) -> str:
+    return quote(text, safe=",:$/-._~")
 
 
 def page_links(base: str, path: str, applied: Pairs, cursor: str | None) -> list[tuple[str, str]]:
