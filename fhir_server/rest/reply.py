@@ -63,15 +63,16 @@ def reply_delete(request: Request, result: Outcome) -> Reply:
 
 
 def reply_plain(request: Request, result: Outcome) -> Reply:
-    """A resource made for the answer, the issues, or nothing (204)."""
-    body = result.resource
-    if body is None and result.record is not None and not result.record.deleted:
-        body = result.record.content
-    if body is None and result.issues:
-        body = orjson.dumps(outcome(result.issues))
-    if body is None:
-        return 204, [*SAFE_HEADERS, *_encoded(result)], b""
-    return _sized(result.status, [*_JSON, *_encoded(result)], _pretty(request, body))
+    """A resource made for the answer, the version that an operation left, the issues, or nothing (204)."""
+    headers: HeaderList = [*_JSON, *_encoded(result)]
+    record = result.record
+    if result.resource is not None:
+        return _sized(result.status, headers, _pretty(request, result.resource))
+    if record is not None and not record.deleted:
+        return _sized(result.status, [*headers, *_version_headers(record)], _pretty(request, record.content))
+    if result.issues:
+        return _sized(result.status, headers, _pretty(request, orjson.dumps(outcome(result.issues))))
+    return 204, [*SAFE_HEADERS, *_encoded(result)], b""
 
 
 def reply_error(error: FhirError) -> Reply:

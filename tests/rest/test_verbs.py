@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from fhir_server.interactions.context import Operation, Outcome
 from fhir_server.rest.routes import ROUTES
 
 EXACT = (
@@ -211,3 +212,17 @@ async def test_pretty_keeps_decimals(client, post):
     made = (await post("Observation?_pretty=true", EXACT)).json()
     answer = await client.get(f"/fhir/Observation/{made['id']}?_pretty=true")
     assert b'"value": 1.00' in answer.content
+
+
+async def test_an_operation_that_leaves_a_version_answers_with_its_etag(client, put, server, monkeypatch):
+    await put("Patient/p1", {"resourceType": "Patient", "id": "p1"})
+    made = await put("Patient/p1", {"resourceType": "Patient", "id": "p1", "gender": "male"})
+
+    async def run(server, caller, invocation):
+        return Outcome(200, await server.store.read(invocation.type, invocation.id))
+
+    touch = Operation("touch", ("Patient",), "instance", True, run, {"url": "http://x/touch"})
+    monkeypatch.setitem(server.operations, "touch", (touch,))
+    answer = await client.post("/fhir/Patient/p1/$touch")
+    assert answer.content == made.content
+    assert (answer.headers["etag"], answer.headers["last-modified"]) == ('W/"2"', DATE)
