@@ -18,6 +18,7 @@ from fhir_server.errors import InvalidSearch, Issue
 from fhir_server.search.clauses import Clause, Query
 from fhir_server.search.control import ControlError, Controls
 from fhir_server.search.registry import Registry, SearchParameter
+from fhir_server.search.remembered import is_lasting
 from fhir_server.search.types import composite
 from fhir_server.search.types.base import Reading
 from fhir_server.search.types.escapes import split
@@ -49,8 +50,20 @@ def parse_query(
     parameters that are unknown or not supported, and lists them in ``ignored``; a wrong modifier or value is a
     fault all the same, because without it the answer would say something else than was asked.
     """
-    moment = time.time() if now is None else now.timestamp()
-    reading = Reading(registry.definitions, zone, base_url, int(moment * 1_000_000))
+    key = (type, tuple(pairs), lenient, zone, base_url)
+    query = registry.remembered.recall(key)
+    if query is None:
+        moment = time.time() if now is None else now.timestamp()
+        reading = Reading(registry.definitions, zone, base_url, int(moment * 1_000_000))
+        query = _parse(registry, type, pairs, reading, lenient)
+        if is_lasting(pairs):
+            registry.remembered.keep(key, query)
+    return query
+
+
+def _parse(
+    registry: Registry, type: str, pairs: Sequence[tuple[str, str]], reading: Reading, lenient: bool
+) -> Query:
     parser = _Parser(registry, type, reading, lenient)
     for name, value in pairs:
         parser.take(name, value)

@@ -13,8 +13,10 @@ from fhir_server.definitions import Definitions
 from fhir_server.definitions.types import SearchParameterDefinition
 from fhir_server.errors import Unprocessable
 from fhir_server.fhirpath import Model
+from fhir_server.search.clauses import Query
 from fhir_server.search.corrections import NOT_INDEXED, PRIMARY_DATES, USUAL_PRIMARY_DATE
 from fhir_server.search.parameters import Arm, SearchParameter, TypeParameters, arm_key
+from fhir_server.search.remembered import Remembered
 from fhir_server.search.translate import Translator
 
 
@@ -30,6 +32,7 @@ class Registry:
         self.definitions = definitions
         self.model = Model(definitions)
         self.revision = 0
+        self.remembered: Remembered[Query] = Remembered()
         self._by_url: dict[str, SearchParameterDefinition] = {}
         self._by_base: dict[str, dict[str, SearchParameterDefinition]] = {}
         self._compiled: dict[str, TypeParameters] = {}
@@ -80,6 +83,7 @@ class Registry:
         self._enter(definition)
         self._compiled.clear()
         self.revision += 1
+        self.remembered.forget()
 
     def _example(self, base: str) -> str:
         """A type to try a definition for ``base`` on."""
