@@ -29,10 +29,12 @@ from contract_kit import (
 from fhir_server.errors import InvalidSearch
 from fhir_server.search.index import DateRow, IndexValues, StringRow
 from fhir_server.search.query import Query
+from fhir_server.stores.sqlite import sorting
 from fhir_server.stores.sqlite.blobs import FOLDER, Blobs
 from fhir_server.stores.sqlite.cursor import read_cursor, write_cursor
 from fhir_server.stores.sqlite.plan import Plan, candidates
 from fhir_server.stores.sqlite.rows import DAY, exact_form, grams, index_rows, span
+from fhir_server.stores.sqlite.sorting import Sorting
 from fhir_server.stores.sqlite.store import SqliteStore
 
 ROOT = Path(__file__).parents[2]
@@ -203,6 +205,22 @@ async def test_one_exact_clause_comes_in_order_without_sorting(sqlite: SqliteSto
     steps = _statement(sqlite, query(T, CLAUSES[name]))
     assert steps
     assert not any("TEMP B-TREE" in step for step in steps)
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["up", "down"])
+@pytest.mark.parametrize("members", [("name",), ("name", "alias"), ("date",), ("value",)], ids="+".join)
+async def test_a_walk_in_sort_order_never_sorts_everything(
+    sqlite: SqliteStore, members: tuple[str, ...], down: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sorting, "SORTED_WHOLE", 0)
+    await put(sqlite, record(T, "1", date=[[1, 2], [3, 4]]))
+    wanted = query(T, sort=[(parameter(T, *members), down)])
+    reader = sqlite._reader
+    plan = Plan(reader.connection, sqlite._writer.symbols, wanted)
+    for text, values in Sorting(plan, wanted.sort).phases(None):
+        steps = [row[3] for row in reader.connection.execute(f"EXPLAIN QUERY PLAN {text} LIMIT 21", values)]
+        assert steps
+        assert "USE TEMP B-TREE FOR ORDER BY" not in steps
 
 
 def test_keys_differ_between_types() -> None:

@@ -18,7 +18,7 @@ from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Sc
 from fhir_server.stores.sqlite.symbols import Symbols
 
 FEW: Final = 200
-MANY: Final = 20_000
+MANY: Final = 5_000
 
 
 class Plan:

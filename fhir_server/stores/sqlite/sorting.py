@@ -61,11 +61,12 @@ class Sorting:
 
     def order(self, alias: str = "") -> str:
         """The ORDER BY of a finished page."""
-        downs = [column.descending for column in self._columns] + [self._down] * 2
-        return ", ".join(
-            f"{alias}{name} {DIRECTION[down]} NULLS LAST"
-            for name, down in zip(self.names, downs, strict=True)
-        )
+        keys = [
+            f"{alias}{name} {DIRECTION[column.descending]} NULLS LAST"
+            for name, column in zip(self._names, self._columns, strict=True)
+        ]
+        way = DIRECTION[self._down]
+        return ", ".join([*keys, f"{alias}date {way}", f"{alias}rid {way}"])
 
     def _aligned(self, position: Sequence[Any] | None) -> Statement:
         column = self._columns[0]
@@ -114,7 +115,9 @@ class Sorting:
         own = tuple(value for column in others for value in column.values)
         parts = [select(f"{columns}, t.date AS date, t.rid AS rid", arm, tests, own) for arm in first.arms]
         text = " UNION ALL ".join(text for text, _ in parts)
-        order = self.order().replace(" NULLS LAST", "", 1)
+        order = self.order().replace(
+            " NULLS LAST", "", 1
+        )  # never null here, and so the index gives the order
         return f"{text} ORDER BY {order}", tuple(value for _, some in parts for value in some)
 
     def _after(

@@ -25,8 +25,9 @@ from fhir_server.stores.sqlite.slow import SlowReader
 from fhir_server.stores.sqlite.transaction import SqliteTransaction
 from fhir_server.stores.sqlite.writer import Writer
 
-WRITE_CACHE = 48 * 1024
+WRITE_CACHE = 32 * 1024
 READ_CACHE = 24 * 1024
+SLOW_CACHE = 8 * 1024
 """SQLite's page caches in kB."""
 
 PATIENCE = 0.03
@@ -52,7 +53,7 @@ class SqliteStore:
         )
         connection = connect(path, durability, READ_CACHE)
         self._reader = Reader(connection, self._blobs, self._writer.symbols, PATIENCE)
-        self._slow = SlowReader(lambda: connect(path, durability, READ_CACHE), self._writer.symbols)
+        self._slow = SlowReader(lambda: connect(path, durability, SLOW_CACHE), self._writer.symbols)
 
     @classmethod
     def open(

@@ -105,11 +105,13 @@ def _probe(wanted: Wanted) -> Probe:
     if text is None:
         return Probe("t.rid IN (SELECT rid FROM term p WHERE p.key = ? AND p.extra = ?)", (key, extra))
     if extra is None:
-        return Probe(f"EXISTS ({_SAME})", (key, text))
-    return Probe(f"EXISTS ({_SAME} AND p.extra = ?)", (key, text, extra))
+        return Probe(_WITHOUT_EXTRA, (key, text))
+    return Probe(_WITH_EXTRA, (key, text, extra))
 
 
 _SAME: Final = "SELECT 1 FROM term p WHERE p.key = ? AND p.text = ? AND p.date = t.date AND p.rid = t.rid"
+_WITHOUT_EXTRA: Final = f"EXISTS ({_SAME})"
+_WITH_EXTRA: Final = f"EXISTS ({_SAME} AND p.extra = ?)"
 _LIST: Final = (
     "{0}.key = v.value ->> 0 AND {0}.text = v.value ->> 1 "
     "AND (v.value ->> 2 IS NULL OR {0}.extra = v.value ->> 2)"
