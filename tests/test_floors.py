@@ -11,7 +11,9 @@ LINT = [sys.executable, "-c", "from importlinter.cli import lint_imports_command
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(LINT, cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(folder), "PATH": ""})
+    return subprocess.run(  # noqa: PLW1510
+        LINT, cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(folder), "PATH": ""}
+    )
 
 
 def test_imports_go_down_only():
@@ -30,7 +32,9 @@ def test_imports_go_down_only():
 def test_the_contract_catches_a_planted_import(tmp_path, module, line):
     import shutil
 
-    shutil.copytree(ROOT / "fhir_server", tmp_path / "fhir_server", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "fhir_server", tmp_path / "fhir_server", ignore=shutil.ignore_patterns("__pycache__")
+    )
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "fhir_server" / module).write_text(line)
     done = lint(tmp_path)

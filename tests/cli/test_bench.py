@@ -68,6 +68,6 @@ def test_the_bench_runs_and_its_answers_are_right(tmp_path):
     )
     assert done.exit_code == 0, done.output
     figures = orjson.loads(file.read_bytes())
-    assert [row["name"] for row in figures["rows"]] == [*ROWS, "import"]
+    assert [row["name"] for row in figures["rows"]] == [*ROWS, "import", "bare-gathered"]
     assert all(row["errors"] == 0 and row["rps"] > 0 and row["ratio"] > 0 for row in figures["rows"])
     assert figures["memory_end_mb"] >= figures["memory_start_mb"] > 20

@@ -9,16 +9,16 @@ from rich.console import Console
 from rich.table import Table
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
-    """One row: requests (for import: resources) per second, its ratio to the yardstick, milliseconds, wrong answers."""
+    """One row: requests (for import: resources) per second, milliseconds, wrong answers, ratio to the yardstick."""
 
     name: str
     rps: float
-    ratio: float
     p50_ms: float
     p99_ms: float
     errors: int
+    ratio: float = 0.0
 
 
 @dataclass(slots=True)

@@ -42,7 +42,7 @@ def _patient_observations(token: str, patients: int) -> Plan:
 def _patient_code(token: str, patients: int) -> Plan:
     code = quote("http://loinc.org|2823-3")
     requests = [
-        request("GET", f"/fhir/Observation?patient=Patient/p{n}&code={code}&_sort=-date", token)
+        request("GET", f"/fhir/Observation?patient=Patient/p{n}&code={code}", token)
         for n in _numbers(patients)
     ]
     return Plan(requests, 200, b'"fullUrl"', times=1)

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import orjson
 
-from fhir_server.cli.bench.generator import Plan, has_wrk, measure
+from fhir_server.cli.bench.generator import Measured, Plan, has_wrk, measure
 from fhir_server.cli.bench.packs import find_packs, import_bundles
 from fhir_server.cli.bench.process import Running, free_port, running
 from fhir_server.cli.bench.report import Figures, Row
@@ -21,6 +21,7 @@ from fhir_server.cli.bench.sample import bundle
 from fhir_server.cli.targets import fetch_token
 
 IMPORT = "import"
+BARE = "bare-gathered"
 IMPORT_CLIENTS = 4
 WARM_UP_S = 1.0
 
@@ -30,7 +31,7 @@ def run_bench(
 ) -> Figures:
     """Measure the yardstick, then the rows (all, or ``only`` some), in ``folder``."""
     figures = Figures(generator="wrk" if has_wrk() else "built-in")
-    figures.yardstick_rps = _yardstick(folder, seconds)
+    before = _bare(folder, seconds).rps
     store = f"sqlite:///{folder / 'bench.db'}"
     secret = _add_client(store)
     port = free_port()
@@ -40,25 +41,26 @@ def run_bench(
         figures.cold_start_s, figures.memory_start_mb = server.started_in_s, server.memory_mb()
         asyncio.run(_measure_rows(figures, server, folder, seconds, patients, only, packs, secret))
         figures.memory_end_mb = server.memory_mb()
+    figures.rows.append(_row(BARE, _bare(folder, seconds, "gathered")))
+    # Before and after: a neighbour's load during one of them must not flatter the ratios.
+    figures.yardstick_rps = max(before, _bare(folder, seconds).rps)
+    for row in figures.rows:
+        row.ratio = row.rps / figures.yardstick_rps
     return figures
 
 
-def _yardstick(folder: Path, seconds: float) -> float:
+def _row(name: str, found: Measured) -> Row:
+    return Row(name, found.rps, found.p50_ms, found.p99_ms, found.errors)
+
+
+def _bare(folder: Path, seconds: float, *options: str) -> Measured:
+    """Bare replies: what the HTTP server does when the application does nothing."""
     port = free_port()
-    command = ["-m", "uvicorn", "fhir_server.cli.bench.bare:app", "--port", str(port), "--loop", "uvloop"]
-    command += [
-        "--http",
-        "httptools",
-        "--no-access-log",
-        "--no-server-header",
-        "--no-date-header",
-        "--lifespan",
-        "off",
-    ]
     plan = Plan([request("GET", "/", "x" * 400)], 200, b"Basic")
+    command = ["-m", "fhir_server.cli.bench.bare", str(port), *options]
     with running(command, port, "/", {}, folder / "bare.log"):
         measure(port, plan, WARM_UP_S, folder)
-        return measure(port, plan, seconds, folder).rps
+        return measure(port, plan, seconds, folder)
 
 
 def _add_client(store: str) -> str:
@@ -87,18 +89,14 @@ async def _measure_rows(
         for name, plan_of in ROWS.items():
             if not only or name in only:
                 plan = plan_of(token, patients)
-                measure_in_thread = asyncio.to_thread(measure, server.port, plan, WARM_UP_S, folder)
-                await measure_in_thread
+                await asyncio.to_thread(measure, server.port, plan, WARM_UP_S, folder)
                 found = await asyncio.to_thread(measure, server.port, plan, seconds, folder)
-                ratio = found.rps / figures.yardstick_rps
-                figures.rows.append(Row(name, found.rps, ratio, found.p50_ms, found.p99_ms, found.errors))
+                figures.rows.append(_row(name, found))
         if not only or IMPORT in only:
-            figures.rows.append(await _import_row(http, base, figures, packs or find_packs(), patients))
+            figures.rows.append(await _import_row(http, base, packs or find_packs(), patients))
 
 
-async def _import_row(
-    http: httpx.AsyncClient, base: str, figures: Figures, packs: Path | None, patients: int
-) -> Row:
+async def _import_row(http: httpx.AsyncClient, base: str, packs: Path | None, patients: int) -> Row:
     first, bundles = import_bundles(packs, patients)
     await _import(http, base, first, clients=1)
     began = time.perf_counter()
@@ -106,7 +104,7 @@ async def _import_row(
     rate = resources / (time.perf_counter() - began)
     times.sort()
     p50, p99 = (times[int(len(times) * share)] * 1000 for share in (0.5, 0.99))
-    return Row(IMPORT, rate, rate / figures.yardstick_rps, p50, p99, errors)
+    return Row(IMPORT, rate, p50, p99, errors)
 
 
 async def _import(
