@@ -21,10 +21,15 @@ class Checkpoints:
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self.crowded = False
-        self._connection = connect()
+        self._connect = connect
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._connection: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._run, name="fhir-checkpoint", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look after the log."""
+        self._connection = self._connect()
         self._thread.start()
 
     def dirty(self) -> None:
@@ -35,11 +40,12 @@ class Checkpoints:
         """Stop the thread after what it is doing now."""
         self._stop.set()
         self._wake.set()
-        self._thread.join()
-        self._connection.close()
+        if self._connection is not None:
+            self._thread.join()
+            self._connection.close()
 
     def _run(self) -> None:
-        while True:
+        while self._connection is not None:
             self._wake.wait()
             if self._stop.wait(INTERVAL):
                 return

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Final
 
 from fhir_server.search.query import Query
 from fhir_server.stores.sqlite.conditions import compile_clause
-from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Scope, Values, count_upto
+from fhir_server.stores.sqlite.conditions.parts import (
+    TOGETHER,
+    Arm,
+    Condition,
+    Probe,
+    Scope,
+    Values,
+    count_upto,
+)
 from fhir_server.stores.sqlite.symbols import Symbols
 
 FEW: Final = 200
@@ -75,9 +82,13 @@ class Plan:
     def _smallest(self) -> Condition | None:
         """The clause with the fewest rows; None when all have MANY."""
         for limit in (FEW, MANY):
-            counts = [count_upto(self.connection, each.arms, limit) for each in self._able]
-            if min(counts) < limit:
-                return self._able[counts.index(min(counts))]
+            smallest, least = None, limit
+            for condition in self._able:
+                found = count_upto(self.connection, condition.arms, least)
+                if found < least:
+                    smallest, least = condition, found
+            if smallest is not None:
+                return smallest
         return None
 
 
@@ -95,12 +106,17 @@ def candidates(arms: Sequence[Arm], probes: Sequence[Probe]) -> tuple[str, Value
     if len(arms) == 1:
         choice = "" if arms[0].unique else "DISTINCT "
         return select(f"{choice}t.date AS date, t.rid AS rid", arms[0], probes)
-    parts = [select("t.date AS date, t.rid AS rid", arm, probes) for arm in arms]
+    if len(arms) > TOGETHER:
+        some = [candidates(arms[at : at + TOGETHER], probes) for at in range(0, len(arms), TOGETHER)]
+        parts = [(f"SELECT date, rid FROM ({text})", values) for text, values in some]  # noqa: S608
+    else:
+        parts = [select("t.date AS date, t.rid AS rid", arm, probes) for arm in arms]
     text = " UNION ".join(text for text, _ in parts)
     return text, tuple(value for _, values in parts for value in values)
 
 
-_rank: Final = attrgetter("rank")
+def _rank(condition: Condition) -> tuple[int, bool]:
+    return condition.rank, not _is_ordered(condition)
 
 
 def _is_narrow(condition: Condition) -> bool:

@@ -54,6 +54,7 @@ class SqliteStore:
         connection = connect(path, durability, READ_CACHE)
         self._reader = Reader(connection, self._blobs, self._writer.symbols, PATIENCE)
         self._slow = SlowReader(lambda: connect(path, durability, SLOW_CACHE), self._writer.symbols)
+        self._checkpoints.start()
 
     @classmethod
     def open(

@@ -15,6 +15,9 @@ from fhir_server.stores.sqlite.symbols import Symbols
 
 Values = tuple[Any, ...]
 
+TOGETHER: Final = 100
+"""Alternatives joined at one level: SQLite bounds the depth of expressions and the length of unions."""
+
 LEAST: Final = -(2**63)
 GREATEST: Final = 2**63 - 1
 
@@ -71,6 +74,8 @@ def any_of(probes: Sequence[Probe]) -> Probe:
     """True when one of ``probes`` is."""
     if len(probes) == 1:
         return probes[0]
+    if len(probes) > TOGETHER:
+        return any_of([any_of(probes[at : at + TOGETHER]) for at in range(0, len(probes), TOGETHER)])
     values = tuple(value for probe in probes for value in probe.values)
     return Probe("(" + " OR ".join([f"({probe.where})" for probe in probes]) + ")", values)
 
