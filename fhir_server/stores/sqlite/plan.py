@@ -44,6 +44,11 @@ class Plan:
         """The tests of all clauses."""
         return [condition.probe for condition in self.conditions]
 
+    @property
+    def is_settled(self) -> bool:
+        """True when a narrow clause drives, whatever else there is and however much of it."""
+        return bool(self._able) and _is_narrow(self._able[0])
+
     def in_order(self) -> tuple[Sequence[Arm], list[Probe]]:
         """What drives, and what tests, when a page in default order is wanted: arms in that order are worth more."""
         able = self._able

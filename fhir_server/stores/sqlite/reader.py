@@ -14,7 +14,8 @@ from fhir_server.search.query import Query
 from fhir_server.store import Page, Record
 from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.faults import is_interrupted, unavailable
-from fhir_server.stores.sqlite.search import Search
+from fhir_server.stores.sqlite.prepared import PreparedPages
+from fhir_server.stores.sqlite.search import Row, Search, first_page
 from fhir_server.stores.sqlite.symbols import Symbols
 
 METHODS: Final = ("DELETE", "POST", "PUT", "PATCH")
@@ -46,6 +47,7 @@ class Reader:
         self.connection = connection
         self._blobs = blobs
         self._symbols = symbols
+        self._prepared = PreparedPages()
         self._patience = patience or 0.0
         self._deadline = inf
         if patience is not None:
@@ -80,14 +82,24 @@ class Reader:
         """See ``store.Reading.search``."""
         self._start()
         try:
-            search = Search(self.connection, self._symbols, query)
-            rows, following = search.page()
-            total = search.total() if query.total != "none" else None
+            rows, following = self._rows(query)
+            total = Search(self.connection, self._symbols, query).total() if query.total != "none" else None
             return Page(tuple([self.record(query.type, *row) for row in rows]), following, total)
         except (sqlite3.Error, zstandard.ZstdError) as error:
             raise _told(error) from error
         finally:
             self._deadline = inf
+
+    def _rows(self, query: Query) -> tuple[list[Row], str | None]:
+        prepared = self._prepared.recall(query, self._symbols.generation)
+        if prepared is not None:
+            return first_page(self.connection, prepared)
+        search = Search(self.connection, self._symbols, query)
+        if not (query.sort or query.cursor) and query.count > 0 and search.plan.is_settled:
+            prepared = search.newest_first()
+            self._prepared.keep(search.plan, prepared)
+            return first_page(self.connection, prepared)
+        return search.page()
 
     def count(self, query: Query) -> int:
         """See ``store.Reading.count``."""

@@ -15,6 +15,7 @@ from fhir_server.search.query import Query
 from fhir_server.stores.sqlite.conditions.parts import Probe
 from fhir_server.stores.sqlite.cursor import read_cursor, write_cursor
 from fhir_server.stores.sqlite.plan import Plan, candidates
+from fhir_server.stores.sqlite.prepared import Prepared
 from fhir_server.stores.sqlite.sorting import Sorting
 from fhir_server.stores.sqlite.symbols import Symbols
 
@@ -31,29 +32,27 @@ class Search:
     def __init__(self, connection: sqlite3.Connection, symbols: Symbols, query: Query) -> None:
         self._connection = connection
         self._query = query
-        self._plan = Plan(connection, symbols, query)
+        self.plan = Plan(connection, symbols, query)
 
     def page(self) -> tuple[list[Row], str | None]:
         """The rows of a page (the columns of Reader.record after the type) and the cursor of the next."""
         query = self._query
-        context = " ".join([query.type, *[f"{key.parameter.code}/{key.descending}" for key in query.sort]])
-        position = read_cursor(context, query.cursor) if query.cursor else None
+        position = read_cursor(_context(query), query.cursor) if query.cursor else None
         if query.count <= 0:
             return [], None
-        rows = self._sorted(position) if query.sort else self._newest_first(position)
-        if len(rows) <= query.count:
-            return [row[:WIDTH] for row in rows], None
-        rows = rows[: query.count]
-        return [row[:WIDTH] for row in rows], write_cursor(context, rows[-1][WIDTH:])
+        if query.sort:
+            return _cut(query, self._sorted(position))
+        return first_page(self._connection, self.newest_first(position))
 
     def total(self) -> int:
         """How many resources match."""
-        text, values = candidates(*self._plan.complete())
+        text, values = candidates(*self.plan.complete())
         found: int = self._connection.execute(f"SELECT count(*) FROM ({text})", values).fetchone()[0]  # noqa: S608
         return found
 
-    def _newest_first(self, position: Sequence[Any] | None) -> list[Row]:
-        arms, probes = self._plan.in_order()
+    def newest_first(self, position: Sequence[Any] | None = None) -> Prepared:
+        """The statement of a page in default order, after ``position``."""
+        arms, probes = self.plan.in_order()
         if position is not None:
             probes = [*probes, Probe("(t.date, t.rid) < (?, ?)", tuple(position))]
         text, values = candidates(arms, probes)
@@ -61,13 +60,15 @@ class Search:
             f"SELECT {RECORD}, d.date, d.rid FROM ({text} ORDER BY date DESC, rid DESC LIMIT ?) d "  # noqa: S608
             "CROSS JOIN resource r ON r.rid = d.rid"
         )
-        rows = self._connection.execute(statement, (*values, self._query.count + 1)).fetchall()
-        rows.sort(key=itemgetter(WIDTH, WIDTH + 1), reverse=True)
-        return rows
+        return Prepared(self._query, statement, values)
 
     def _sorted(self, position: Sequence[Any] | None) -> list[Row]:
+        sorting = Sorting(self.plan, self._query.sort)
+        if sorting.is_newest_first and (position is None or position[-2] > 0):
+            dated = self._dated(position)
+            if dated is not None:
+                return dated
         limit = self._query.count + 1
-        sorting = Sorting(self._plan, self._query.sort)
         names = ", ".join(f"d.{name}" for name in sorting.names)
         rows: list[Row] = []
         for text, values in sorting.phases(position):
@@ -79,3 +80,42 @@ class Search:
             if len(rows) == limit:
                 break
         return rows
+
+    def _dated(self, position: Sequence[Any] | None) -> list[Row] | None:
+        """The page sorted by the primary date, newest first, which is the default order.
+
+        None when it reaches dates before 1970 or resources without one (date 0): there the two differ.
+        """
+        page = self.newest_first(position[-2:] if position else None)
+        rows = _fetched(self._connection, page)
+        if rows and rows[-1][WIDTH] <= 0:
+            return None
+        return [(*row[: WIDTH + 1], *row[WIDTH:]) for row in rows]
+
+
+def first_page(connection: sqlite3.Connection, prepared: Prepared) -> tuple[list[Row], str | None]:
+    """Run a statement of ``Search.newest_first``."""
+    return _cut(prepared.query, _fetched(connection, prepared))
+
+
+def _fetched(connection: sqlite3.Connection, prepared: Prepared) -> list[Row]:
+    query, statement, values = prepared
+    rows = connection.execute(statement, (*values, query.count + 1)).fetchall()
+    rows.sort(key=_PLACE, reverse=True)
+    return rows
+
+
+_PLACE: Final = itemgetter(WIDTH, WIDTH + 1)
+
+
+def _cut(query: Query, rows: list[Row]) -> tuple[list[Row], str | None]:
+    """A page of rows of which there may be one too many, and the cursor of the next page."""
+    if len(rows) <= query.count:
+        return [row[:WIDTH] for row in rows], None
+    rows = rows[: query.count]
+    return [row[:WIDTH] for row in rows], write_cursor(_context(query), rows[-1][WIDTH:])
+
+
+def _context(query: Query) -> str:
+    """What a cursor belongs to."""
+    return " ".join([query.type, *[f"{key.parameter.code}/{key.descending}" for key in query.sort]])

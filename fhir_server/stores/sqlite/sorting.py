@@ -42,6 +42,11 @@ class Sorting:
         )
         self._always_there = first.column is not None
 
+    @property
+    def is_newest_first(self) -> bool:
+        """True when the order is the default one, but for what has no date."""
+        return self._is_aligned and self._down
+
     def phases(self, position: Sequence[Any] | None) -> list[Statement]:
         """The statements to run, in turn until the page is full; each still needs ``LIMIT ?``."""
         if not self._is_aligned and self._plan.is_small(

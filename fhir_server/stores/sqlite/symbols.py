@@ -17,6 +17,7 @@ class Symbols(dict[str, int]):
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__()
         self.connection = connection
+        self.generation = 0
 
     def __missing__(self, text: str) -> int:
         number = self.find(self.connection, text)
@@ -26,6 +27,11 @@ class Symbols(dict[str, int]):
             ).fetchone()[0]
             self[text] = number
         return number
+
+    def clear(self) -> None:
+        """Forget all. After a rollback a number can mean another text: ``generation`` tells those who kept one."""
+        super().clear()
+        self.generation += 1
 
     def find(self, connection: sqlite3.Connection, text: str) -> int:
         """The number of ``text``, UNKNOWN when it was never kept; nothing is written."""
