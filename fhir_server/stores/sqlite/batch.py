@@ -31,6 +31,7 @@ _STATEMENTS: Final = {
     "live": "INSERT INTO live (tid, date, rid, shape) VALUES (?, ?, ?, ?)",
 }
 _SHAPE_LIMIT: Final = 20_000
+_GREATEST: Final = 2**63 - 1
 
 
 class _Before(NamedTuple):
@@ -74,8 +75,18 @@ class Batch:
                 f"version {record.version} of {record.type}/{record.id} does not follow the current version "
                 f"{before.version}: somebody else was faster; read it again and repeat the change"
             )
+        if values:
+            _check_range(values)
         self._keep(record, tid, before, values)
         self.records[record.type, record.id] = record
+
+    def absorb(self, other: Batch) -> None:
+        """Take over what ``other``, of the same group, has gathered."""
+        self.records.update(other.records)
+        for name, rows in other._gathered.items():
+            self._gathered[name] += rows
+        _gather(self._removed, other._removed)
+        _gather(self._added, other._added)
 
     def write(self) -> None:
         """Bring everything gathered into the tables, inside the open database transaction."""
@@ -143,6 +154,13 @@ class Batch:
                 secondary.add(key)
 
 
+def _check_range(values: IndexValues) -> None:
+    """Raise OverflowError for a moment that SQLite cannot keep: now, while it concerns only its own transaction."""
+    for _, low, high, _ in values.dates:
+        if low < -_GREATEST or high > _GREATEST:
+            raise OverflowError("a date is out of the range that can be kept")
+
+
 def _keep_shape(connection: sqlite3.Connection, keys: tuple[int, ...]) -> int:
     packed = array("I", keys).tobytes()
     row: Any = connection.execute("SELECT shape FROM shape WHERE keys = ?", (packed,)).fetchone()
@@ -153,7 +171,7 @@ def _keep_shape(connection: sqlite3.Connection, keys: tuple[int, ...]) -> int:
     return shape
 
 
-def _gather(tables: list[list[Row]], rows: Rows) -> None:
+def _gather(tables: list[list[Row]], rows: Rows | list[list[Row]]) -> None:
     for table, some in zip(tables, rows, strict=True):
         table.extend(some)
 

@@ -49,8 +49,7 @@ class SqliteTransaction:
     ) -> None:
         try:
             if error is None:
-                self._flush()
-                self._release()
+                self._finish()
                 waiting = self._writer.join_commit(self._group)
             else:
                 self._undo()
@@ -62,7 +61,10 @@ class SqliteTransaction:
     async def read(self, type: str, id: str) -> Record | None:
         """See ``store.Reading.read``."""
         self._check()
-        pending = self._batch.records.get((type, id))
+        key = (type, id)
+        pending = self._batch.records.get(key)
+        if pending is None and self._group.pending is not None:
+            pending = self._group.pending.records.get(key)
         return pending or self._reader.read(type, id)
 
     async def read_many(self, keys: Sequence[tuple[str, str]]) -> list[Record]:
@@ -94,8 +96,8 @@ class SqliteTransaction:
         self._gather(record, None)
 
     def _gather(self, record: Record, values: IndexValues | None) -> None:
-        pending = self._batch.records
-        if (record.type, record.id) in pending or len(pending) >= LARGE:
+        key, pending, others = (record.type, record.id), self._batch.records, self._group.pending
+        if key in pending or len(pending) >= LARGE or (others is not None and key in others.records):
             self._flush()
         self._check()
         try:
@@ -114,8 +116,32 @@ class SqliteTransaction:
         self._writer.fail(error)
         return unavailable(error)
 
+    def _finish(self) -> None:
+        """The end of a block without an exception: leave the writes to the group, or complete them."""
+        self._check()
+        if self._saved or len(self._batch.records) >= LARGE:
+            self._flush()
+            self._release()
+        elif self._batch.records:
+            self._group.written = True
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        group = self._group
+        if not isinstance(group.pending, Batch):
+            group.pending = self._batch
+        elif len(group.pending.records) < LARGE:
+            group.pending.absorb(self._batch)
+        else:
+            self._flush()
+            self._release()
+
     def _flush(self) -> None:
         self._check()
+        try:
+            self._group.flush()
+        except sqlite3.Error as error:
+            raise self._break(error) from error
         if not self._batch.records:
             return
         try:

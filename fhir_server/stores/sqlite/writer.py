@@ -13,7 +13,9 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from fhir_server.store import Record
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.faults import is_busy, unavailable
 from fhir_server.stores.sqlite.symbols import Symbols
@@ -26,12 +28,32 @@ Waiting = asyncio.Future[sqlite3.Error | None]
 """Done with None when the commit succeeded."""
 
 
+class Pending(Protocol):
+    """What finished members of a group have gathered: the records by (type, id), and how to write them."""
+
+    records: dict[tuple[str, str], Record]
+
+    def write(self) -> None:
+        """Bring it into the tables."""
+
+
 @dataclass(slots=True)
 class Group:
-    """Transactions that share one commit; ``written`` when one of them has changed something."""
+    """Transactions that share one commit; ``written`` when one of them has changed something.
+
+    ``pending`` are the writes of members that ended without needing the tables: written table by table for all
+    of them, at the commit or when a later member wants to search.
+    """
 
     written: bool = False
     waiting: list[Waiting] = field(default_factory=list)
+    pending: Pending | None = None
+
+    def flush(self) -> None:
+        """Write what is pending. Raises sqlite3.Error, upon which the whole group is undone."""
+        if self.pending is not None:
+            pending, self.pending = self.pending, None
+            pending.write()
 
     def finish(self, error: sqlite3.Error | None) -> None:
         """Tell every member how the commit went."""
@@ -159,13 +181,14 @@ class Writer:
 
     async def _end(self, group: Group) -> sqlite3.Error | None:
         try:
+            group.flush()
             if group.written and (self._wait_for_disk or self._checkpoints.crowded):
                 await asyncio.get_running_loop().run_in_executor(self._thread, self._write_out)
             else:
                 self.connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:
             self.reset()
-            return error
+            return error if isinstance(error, sqlite3.Error) else sqlite3.DataError(str(error))
         return None
 
     def _write_out(self) -> None:
