@@ -157,7 +157,7 @@ class Batch:
 def _check_range(values: IndexValues) -> None:
     """Raise OverflowError for a moment that SQLite cannot keep: now, while it concerns only its own transaction."""
     for _, low, high, _ in values.dates:
-        if low < -_GREATEST or high > _GREATEST:
+        if not (-_GREATEST <= low <= _GREATEST and -_GREATEST <= high <= _GREATEST):
             raise OverflowError("a date is out of the range that can be kept")
 
 
