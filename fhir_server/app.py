@@ -91,9 +91,14 @@ async def opened(
     *,
     now: Callable[[], datetime] = clock,
     new_id: Callable[[], str] = time_ordered_id,
+    reindex: bool = True,
 ) -> AsyncIterator[Server]:
-    """A server without doors: for the command line and for tests."""
-    server = _compose(settings, now, new_id)
+    """A server without doors: for the command line and for tests.
+
+    ``reindex`` False leaves the index of a store alone that was made by other settings: for who does not touch
+    FHIR resources.
+    """
+    server = _compose(settings, now, new_id, reindex=reindex)
     try:
         yield server
     finally:
@@ -213,12 +218,14 @@ def fhir_base(settings: Settings) -> str | None:
     return f"{root}/fhir" if root else None
 
 
-def _compose(settings: Settings, now: Callable[[], datetime], new_id: Callable[[], str]) -> Server:
+def _compose(
+    settings: Settings, now: Callable[[], datetime], new_id: Callable[[], str], *, reindex: bool
+) -> Server:
     definitions = load_definitions(settings.profiles if settings.profiles.is_dir() else None)
     parameters = Registry(definitions)
     zone = ZoneInfo(settings.timezone)
     extract = Extractor(parameters, definitions, zone, fhir_base(settings))
-    store = _open_store(settings, extract)
+    store = _open_store(settings, extract, reindex=reindex)
     return Server(
         store=store,
         definitions=definitions,
@@ -245,12 +252,20 @@ def store_path(settings: Settings) -> Path:
     return Path(place.removeprefix("/"))
 
 
-def _open_store(settings: Settings, extract: Callable[[Json], IndexValues]) -> SqliteStore:
+def _open_store(settings: Settings, extract: Extractor, *, reindex: bool) -> SqliteStore:
     def extract_kept(type: str, content: bytes) -> IndexValues:
         data = orjson.loads(content)
         return INTERNAL[type](data) if type in INTERNAL else extract(data)
 
-    return SqliteStore.open(store_path(settings), extract=extract_kept, durability=settings.durability)
+    fingerprint = extract.fingerprint() if reindex else ""
+    path, durability = store_path(settings), settings.durability
+    store = SqliteStore.open(path, extract=extract_kept, durability=durability, fingerprint=fingerprint)
+    if store.indexed_again:
+        log = structlog.get_logger("fhir_server.app")
+        log.warning(
+            "indexed again: search parameters, zone or base address changed", resources=store.indexed_again
+        )
+    return store
 
 
 def _tell_faults(mappings: Mappings) -> None:

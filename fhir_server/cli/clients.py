@@ -60,7 +60,7 @@ def _with_clients(store: str | None, use: Callable[[Clients], Awaitable[Any]]) -
     from fhir_server.settings import Settings
 
     async def run() -> Any:
-        async with opened(Settings(store=store) if store else Settings()) as server:
+        async with opened(Settings(store=store) if store else Settings(), reindex=False) as server:
             return await use(Clients(server.store, server.now, server.new_id))
 
     return asyncio.run(run())

@@ -96,7 +96,9 @@ def parse_criteria(server: Server, caller: Caller, type: str, criteria: str, bas
 
     Raises InvalidSearch for what a search would refuse, PreconditionFailed when it would match everything.
     """
-    pairs = parse_qsl(criteria.rpartition("?")[2], keep_blank_values=True)
+    head, mark, tail = criteria.partition("?")
+    is_address = bool(mark) and "=" not in head
+    pairs = parse_qsl(tail if is_address else criteria, keep_blank_values=True)
     query = parse_query(server.parameters, type, pairs, zone=server.timezone, base_url=base or None)
     if not query.clauses:
         raise PreconditionFailed(

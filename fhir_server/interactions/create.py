@@ -28,7 +28,9 @@ async def create(
     ``write.accept`` and the rules raise.
     """
     warnings = accept(server, caller, "create", resource, type)
-    criteria = parse_criteria(server, caller, resource.type, if_none_exist, base) if if_none_exist else None
+    criteria = None
+    if if_none_exist is not None:
+        criteria = parse_criteria(server, caller, resource.type, if_none_exist, base)
     async with corridor(server, caller) as writing:
         existing = await find_one(writing.transaction, criteria) if criteria else None
         if existing is not None:

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
+from hashlib import blake2b
+from operator import itemgetter
 from typing import Any
+
+import orjson
 
 from fhir_server.definitions import Definitions
 from fhir_server.search.branches import Branch, Emitters, grow, prune
@@ -18,6 +22,9 @@ from fhir_server.search.index import OPEN_LOW, DateRow, IndexValues, NumberRow, 
 from fhir_server.search.registry import Arm, Registry
 from fhir_server.search.types.base import Emit, Rows
 from fhir_server.search.walking import walker
+
+RULES = 1
+"""To be raised when this program comes to make other rows of the same resource; stores are then indexed again."""
 
 Json = dict[str, Any]
 Extract = Callable[[Json], IndexValues]
@@ -37,6 +44,8 @@ class Extractor:
         self.registry = registry
         self.definitions = definitions
         self.emitters = Emitters(zone, base_url)
+        self._zone = zone
+        self._base_url = base_url
         self._revision = registry.revision
         self._compiled: dict[str, Extract] = {}
 
@@ -50,6 +59,18 @@ class Extractor:
         if extract is None:
             extract = self._compiled[type] = self._compile(type)
         return extract(data)
+
+    def fingerprint(self) -> str:
+        """Changes when the same resource would give other rows: other parameters, zone, base address, or RULES."""
+        own = [item for item in self.definitions.vocabulary if item["resourceType"] == "SearchParameter"]
+        own.sort(key=itemgetter("url"))
+        said = [
+            RULES,
+            str(self._zone),
+            self._base_url,
+            [(item["url"], item.get("expression")) for item in own],
+        ]
+        return blake2b(orjson.dumps(said), digest_size=16).hexdigest()
 
     def _compile(self, type: str) -> Extract:
         model, root = self.registry.model, Branch()

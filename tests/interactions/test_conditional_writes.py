@@ -34,6 +34,13 @@ async def test_conditional_create_makes_one_and_then_finds_it(server, caller, cr
     assert [(r.status, r.record.id, r.record.version) for r in results] == [(201, "n1", 1), (200, "n1", 1)]
 
 
+async def test_a_question_mark_inside_a_value_is_part_of_it(server, caller):
+    criteria = "identifier=urn:x?y|1"
+    body = resource(identifier=[{"system": "urn:x?y", "value": "1"}])
+    results = [await create(server, caller, body, if_none_exist=criteria) for _ in range(2)]
+    assert [r.status for r in results] == [201, 200]
+
+
 async def test_conditional_create_is_refused_when_many_match(server, caller):
     await many(server, caller)
     error = await expect(
@@ -53,7 +60,12 @@ async def test_parallel_conditional_creates_make_exactly_one(server, caller):
 
 @pytest.mark.parametrize(
     ("criteria", "error"),
-    [("_count=1", PreconditionFailed), ("nonsense=1", InvalidSearch), ("birthdate=yesterday", InvalidSearch)],
+    [
+        ("", PreconditionFailed),
+        ("_count=1", PreconditionFailed),
+        ("nonsense=1", InvalidSearch),
+        ("birthdate=yesterday", InvalidSearch),
+    ],
 )
 async def test_criteria_that_select_nothing_in_particular_are_refused(server, caller, criteria, error):
     await expect(error, create(server, caller, resource(), if_none_exist=criteria))

@@ -5,19 +5,35 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from contract_kit import all_ids, clause, extract, ids, parameter, put, query, record, string
+from contract_kit import (
+    all_ids,
+    clause,
+    day,
+    deletion,
+    extract,
+    ids,
+    parameter,
+    put,
+    query,
+    record,
+    string,
+    token,
+)
 
 from fhir_server.errors import StoreUnavailable
+from fhir_server.search.index import IndexValues
 from fhir_server.stores.sqlite import checkpoint, faults, reader, writer
 from fhir_server.stores.sqlite import store as store_module
 from fhir_server.stores.sqlite.store import SqliteStore
 
 
-def _open(path: Path, **more: str) -> SqliteStore:
-    return SqliteStore.open(path, extract=extract, **more)
+def _open(path: Path, **more: Any) -> SqliteStore:
+    return SqliteStore.open(path, **({"extract": extract} | more))
 
 
 def _noise(seed: int, size: int) -> str:
@@ -65,11 +81,50 @@ async def test_folders_are_made(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "fhir.db").exists()
 
 
-async def test_the_rules_of_the_index_are_remembered(path: Path) -> None:
-    for fingerprint, current in (("one", True), ("one", True), ("two", False), ("one", True)):
-        store = _open(path, fingerprint=fingerprint)
-        assert store.index_is_current is current
+def by_code(type: str, content: bytes) -> IndexValues:
+    """Other rules: only the code, under another key, and no date."""
+    known = extract(type, content)
+    return IndexValues(tokens=[row._replace(key=row.key + 1) for row in known.tokens])
+
+
+async def test_other_rules_index_everything_again(path: Path) -> None:
+    store = _open(path, fingerprint="one")
+    await put(store, *(record("Observation", f"o{n}", code=[["s", "c"]], date=[day(n)]) for n in range(3)))
+    await put(store, record("Observation", "o1", 2, code=[["s", "other"]]), deletion("Observation", "o2", 2))
+    await store.close()
+    code = parameter("Observation", "code")
+    moved = replace(code, keys=tuple(key + 1 for key in code.keys))
+    rows = [
+        ("one", extract, 0, code),
+        ("two", by_code, 2, moved),
+        ("two", by_code, 0, moved),
+        ("", extract, 0, moved),
+    ]
+    for fingerprint, rules, again, found_by in rows:
+        store = _open(path, extract=rules, fingerprint=fingerprint)
+        assert store.indexed_again == again
+        assert await ids(store, query("Observation", clause(found_by, token("c", "s")))) == ["o0"]
+        assert len(await ids(store, query("Observation"))) == 2
         await store.close()
+
+
+async def test_an_interrupted_indexing_begins_again(path: Path) -> None:
+    store = _open(path, fingerprint="one")
+    await put(store, *(record("Observation", f"o{n}", code=[["s", "c"]]) for n in range(3)))
+    await store.close()
+
+    def fails(type: str, content: bytes) -> IndexValues:
+        raise sqlite3.OperationalError("the disk is full")
+
+    with pytest.raises(StoreUnavailable):
+        _open(path, extract=fails, fingerprint="two")
+    store = _open(path, fingerprint="one")
+    wanted = query("Observation", clause(parameter("Observation", "code"), token("c", "s")))
+    assert (store.indexed_again, len(await ids(store, wanted))) == (0, 3)
+    await store.close()
+    store = _open(path, fingerprint="two")
+    assert (store.indexed_again, len(await ids(store, wanted))) == (3, 3)
+    await store.close()
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("normal", 1)])

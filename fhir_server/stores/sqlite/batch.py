@@ -80,6 +80,12 @@ class Batch:
         self._keep(record, tid, before, values)
         self.records[record.type, record.id] = record
 
+    def index(self, tid: int, rid: int, values: IndexValues) -> None:
+        """Gather the index rows of a resource that is kept already and has none."""
+        self._gathered["live"].append((tid, values.date, rid, self._shape(values)))
+        self._note_secondary(values)
+        _gather(self._added, index_rows(values, rid, self._writer.symbols))
+
     def absorb(self, other: Batch) -> None:
         """Take over what ``other``, of the same group, has gathered."""
         self.records.update(other.records)

@@ -51,6 +51,7 @@ def no_rows() -> Rows:
 class Table(NamedTuple):
     """How the rows of one index table are written. The first ``identity`` columns are its primary key."""
 
+    name: str
     insert: str
     delete: str
     identity: int
@@ -60,6 +61,7 @@ def _table(name: str, columns: str, identity: int) -> Table:
     names = columns.split()
     key = " AND ".join(f"{column} = ?" for column in names[:identity])
     return Table(
+        name,
         f"INSERT OR IGNORE INTO {name} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608
         f"DELETE FROM {name} WHERE {key}",  # noqa: S608
         identity,

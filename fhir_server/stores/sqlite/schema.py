@@ -119,7 +119,8 @@ SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL"}
 def prepare(connection: sqlite3.Connection, path: str, fingerprint: str) -> bool:
     """Make the tables in a new file; refuse a file that is not ours or that a newer program wrote.
 
-    ``fingerprint`` names the rules that index rows are made by; False when the file's rows were made by others.
+    ``fingerprint`` names the rules that index rows are made by ("": whichever); False when the file's rows were made
+    by others.
     Raises StoreUnavailable.
     """
     application = _pragma(connection, "application_id")
@@ -135,7 +136,7 @@ def prepare(connection: sqlite3.Connection, path: str, fingerprint: str) -> bool
             "upgrade the program or open another store"
         )
     kept = connection.execute("SELECT value FROM meta WHERE name = 'index'").fetchone()
-    return bool(kept == (fingerprint,))
+    return not fingerprint or bool(kept == (fingerprint,))
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

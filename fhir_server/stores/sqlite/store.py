@@ -20,6 +20,7 @@ from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.faults import unavailable
 from fhir_server.stores.sqlite.history import History, Scope, read_changes
 from fhir_server.stores.sqlite.reader import Reader, TooSlow
+from fhir_server.stores.sqlite.rebuild import rebuild
 from fhir_server.stores.sqlite.schema import connect, prepare
 from fhir_server.stores.sqlite.slow import SlowReader
 from fhir_server.stores.sqlite.transaction import SqliteTransaction
@@ -37,12 +38,11 @@ PATIENCE = 0.03
 class SqliteStore:
     """See ``store.Store``. Make it with ``SqliteStore.open``; one event loop uses it.
 
-    ``index_is_current``: False when the file's index rows were made by other rules than those of ``fingerprint``;
-    then searches may miss resources until they are indexed again.
+    ``indexed_again`` is how many resources had to be indexed anew when the file was opened.
     """
 
-    def __init__(self, path: str, extract: Extract, durability: str, index_is_current: bool) -> None:
-        self.index_is_current = index_is_current
+    def __init__(self, path: str, extract: Extract, durability: str) -> None:
+        self.indexed_again = 0
         self._extract = extract
         self._blobs = Blobs()
         self._checkpoints = Checkpoints(lambda: connect(path, durability, 64))
@@ -63,7 +63,8 @@ class SqliteStore:
         """Open or make the database file ``path`` (its folder is made too).
 
         ``extract(type, content)`` gives the index values of a stored version, so that an update can
-        remove the old rows; ``fingerprint`` names its rules. ``durability``: "full" (on disk before the answer) or
+        remove the old rows; ``fingerprint`` names its rules: a file whose rows were made by others is indexed anew
+        before it is used. ``durability``: "full" (on disk before the answer) or
         "normal" (within a second).
         Raises StoreUnavailable when the file is not ours, is damaged, or was written by a newer program.
         """
@@ -75,7 +76,10 @@ class SqliteStore:
                 current = prepare(connection, str(file), fingerprint)
             finally:
                 connection.close()
-            return cls(str(file), extract, durability, current)
+            again = 0 if current else _index_again(str(file), durability, extract, fingerprint)
+            store = cls(str(file), extract, durability)
+            store.indexed_again = again
+            return store
         except (sqlite3.Error, OSError) as error:
             raise unavailable(error) from error
 
@@ -150,3 +154,14 @@ class SqliteStore:
         await self._writer.close()
         self._checkpoints.close()
         self._reader.connection.close()
+
+
+def _index_again(path: str, durability: str, extract: Extract, fingerprint: str) -> int:
+    def connection() -> sqlite3.Connection:
+        return connect(path, durability, WRITE_CACHE)
+
+    writer = Writer(connection, Checkpoints(connection), wait_for_disk=True)
+    try:
+        return rebuild(writer, Blobs(), extract, fingerprint)
+    finally:
+        writer.connection.close()
