@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -40,8 +39,7 @@ class Record(msgspec.Struct, frozen=True):
         return self.method == "DELETE"
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """A page of records, the cursor of the next page (None on the last) and the total (None when not asked for)."""
 
     records: tuple[Record, ...]

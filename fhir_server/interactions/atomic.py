@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import orjson
 
 from fhir_server.errors import NotSupported
@@ -124,7 +125,7 @@ async def _carry_out(work: Work, entry: Entry, step: Step) -> None:
     with at(entry):
         outcome = await step(work, entry)
     issues = (*entry.warnings, *work.writing.issues[told:])
-    work.results[entry.index] = replace(outcome, issues=issues) if issues else outcome
+    work.results[entry.index] = msgspec.structs.replace(outcome, issues=issues) if issues else outcome
     _place_pointers(work.writing, pointed, entry)
     await work.pace()
 

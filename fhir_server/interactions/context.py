@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any
 
+import msgspec
+
 from fhir_server.definitions import Definitions
 from fhir_server.errors import Issue
 from fhir_server.model.resource import Json, Resource
@@ -63,8 +65,7 @@ Stale = Callable[["Server", Caller, Record], Awaitable[Sequence[Issue]]]
 Validate = Callable[[Json], list[Issue]]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """The answer of an interaction, before a door gives it a form.
 
     ``record`` is the version read or written (None: deleted or none); ``resource`` a resource made for
@@ -75,7 +76,7 @@ class Outcome:
     record: Record | None = None
     resource: bytes | None = None
     issues: tuple[Issue, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

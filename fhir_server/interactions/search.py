@@ -5,8 +5,7 @@ Source: FHIR R4 search.html, http.html#search.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import msgspec
 import orjson
 
 from fhir_server.errors import Issue, outcome
@@ -61,7 +60,7 @@ async def _page(reading: Reading, query: Query) -> Page:
         return Page((), total=await reading.count(query))
     page = await reading.search(query)
     if query.total != "none" and page.total is None:
-        return replace(page, total=await reading.count(query))
+        return msgspec.structs.replace(page, total=await reading.count(query))
     return page
 
 

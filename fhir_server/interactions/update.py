@@ -5,7 +5,7 @@ Source: FHIR R4 http.html#update, http.html#upsert, http.html#cond-update.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import msgspec
 
 from fhir_server.errors import InvalidContent
 from fhir_server.interactions.conditional import (
@@ -49,7 +49,7 @@ async def update(
     async with corridor(server, caller, operation=operation, parameters=parameters) as writing:
         target = known or await _named_by(writing, query, resource.data)
         outcome = await put_current(writing, resource, target, if_match=if_match, if_none_match=if_none_match)
-    return replace(outcome, issues=(*warnings, *writing.issues))
+    return msgspec.structs.replace(outcome, issues=(*warnings, *writing.issues))
 
 
 def require_own_id(resource: Resource, id: str | None) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from urllib.parse import urlencode
+
+import msgspec
 
 from fhir_server.errors import InvalidSearch, Issue
 from fhir_server.interactions.context import Outcome
@@ -60,7 +61,9 @@ def _part(request: Request, found: Outcome) -> Outcome:
     elements = tuple(name for name in asked.get("_elements", "").split(",") if name)
     if found.record is None or found.status == 304:
         return found
-    return replace(found, record=subset(request.server.definitions, found.record, summary, elements))
+    return msgspec.structs.replace(
+        found, record=subset(request.server.definitions, found.record, summary, elements)
+    )
 
 
 async def search(request: Request) -> Outcome:

@@ -5,11 +5,16 @@ Source: RFC 3986; HTML form encoding for ``+`` in queries.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from string import hexdigits
+from typing import Final
 
 from fhir_server.errors import InvalidContent
 
 Pairs = tuple[tuple[str, str], ...]
+SHORT: Final = 512
+"""Bytes of a query that is worth remembering: inboxes are polled with the same one."""
+
 _BYTES = {high + low: bytes.fromhex(high + low) for high in hexdigits for low in hexdigits}
 """Two hexadecimal digits → the byte they stand for."""
 
@@ -45,6 +50,10 @@ def split_path(raw: bytes) -> list[str]:
 
 def split_query(raw: bytes, where: str = "the query") -> Pairs:
     """The ``name=value`` pairs of a query or a form, in order, pieces without a name left out."""
+    return _split_short(raw, where) if len(raw) <= SHORT else _split(raw, where)
+
+
+def _split(raw: bytes, where: str) -> Pairs:
     if not raw:
         return ()
     text = raw.decode("ascii") if raw.isascii() else _refuse_raw(where)
@@ -54,6 +63,9 @@ def split_query(raw: bytes, where: str = "the query") -> Pairs:
         if name:
             pairs.append((_plain(name, where), _plain(value, where)))
     return tuple(pairs)
+
+
+_split_short = lru_cache(maxsize=2048)(_split)
 
 
 def _plain(text: str, where: str) -> str:
