@@ -29,9 +29,19 @@ def search_url(base: str, path: str, pairs: Pairs) -> str:
     return f"{base}/{path}?{query}" if query else f"{base}/{path}"
 
 
-@lru_cache(maxsize=4096)
+SHORT = 256
+"""Characters of a name or value that is worth remembering; longer ones must not fill the memory."""
+
+
 def _quoted(text: str) -> str:
+    return _quoted_short(text) if len(text) <= SHORT else _quote(text)
+
+
+def _quote(text: str) -> str:
     return quote(text, safe=",:$/-._~")
+
+
+_quoted_short = lru_cache(maxsize=4096)(_quote)
 
 
 def page_links(base: str, path: str, applied: Pairs, cursor: str | None) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ import pytest
 from interaction_cases import BASE, expect, parsed, raw, resource
 
 from fhir_server.errors import InvalidSearch
+from fhir_server.interactions import bundles
 from fhir_server.interactions import includes as includes_module
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import delete
@@ -219,3 +220,11 @@ async def test_without_meta_the_tag_makes_one(server, caller, facts):
     shown = orjson.loads(subset(facts.definitions, record, None, ("gender",)).content)
     assert list(shown) == ["resourceType", "id", "meta"]
     assert subset(facts.definitions, record, "false", ()) is record
+
+
+def test_links_remember_short_values_only():
+    remembered = bundles._quoted_short.cache_info
+    before = remembered().currsize
+    long = "周" * (bundles.SHORT + 1)
+    assert bundles.search_url("http://x/fhir", "Patient", [("name", long)]).endswith("%E5%91%A8")
+    assert remembered().currsize <= before + 1
