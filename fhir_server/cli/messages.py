@@ -12,7 +12,7 @@ import msgspec
 import orjson
 import typer
 
-from fhir_server.cli.failures import ENVIRONMENT, INPUT, UsageFault
+from fhir_server.cli.failures import INPUT, UsageFault
 from fhir_server.cli.targets import fetch_token
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ CONTENT_TYPES = {".hl7": "x-application/hl7-v2+er7", ".csv": "text/csv", ".json"
 START, END = b"\x0b", b"\x1c\x0d"
 TIMEOUT_S = 60.0
 
-Base = Annotated[str, typer.Option(envvar="FHIR_CLIENT", help="client id, for an http address")]
+Client = Annotated[str, typer.Option(envvar="FHIR_CLIENT", help="client id, for an http address")]
 Secret = Annotated[str, typer.Option(envvar="FHIR_CLIENT_SECRET", help="its secret")]
 
 
@@ -77,7 +77,7 @@ def check_mapping(his: Annotated[str | None, typer.Argument(help="one folder; de
 def send(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", show_default=False)],
     to: Annotated[str, typer.Option(help="mllp://host:port or http://host:port/inbound/<his>")],
-    client: Base = "",
+    client: Client = "",
     secret: Secret = "",
 ) -> None:
     """Play the HIS: send messages and print what was answered; exit 1 unless all were accepted."""
@@ -136,6 +136,3 @@ def content_type(file: Path) -> str:
         return CONTENT_TYPES[file.suffix.lower()]
     except KeyError:
         raise UsageFault(f"{file}: a message file ends in {', '.join(CONTENT_TYPES)}") from None
-
-
-__all__ = ["ENVIRONMENT", "register", "send_mllp"]

@@ -73,7 +73,7 @@ async def _load_demo(server: Server) -> None:
     from fhir_server.cli.county import CLIENTS, load_county
     from fhir_server.security.clients import Clients
 
-    if (await server.store.changes(0, 10)) and await _has_resources(server):
+    if (await server.store.history(count=1, total=False)).records:
         return
     _say("the store is empty: loading the demo county 晨溪县")
     _say(f"loaded {await load_county(server)} resources of the county (invented people and numbers)")
@@ -93,10 +93,6 @@ def _keep(secrets: dict[str, str], file: Path) -> None:
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         out.write(orjson.dumps(secrets, option=orjson.OPT_INDENT_2) + b"\n")
     _say(f"kept in {file} for fhir-server demo")
-
-
-async def _has_resources(server: Server) -> bool:
-    return bool((await server.store.history(count=1, total=False)).records)
 
 
 def announcing(config: Any, settings: Settings) -> Any:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from fhir_server.definitions import Definitions
 
-INLINE = frozenset({"BackboneElement", "Element"})
 ANY_RESOURCE = frozenset({"Resource", "DomainResource"})
 
 

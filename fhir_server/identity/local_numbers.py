@@ -14,10 +14,10 @@ from typing import Any
 from fhir_server.errors import Issue
 from fhir_server.interactions.context import Change
 from fhir_server.model.exact import dumps_exact, loads_exact
+from fhir_server.model.identifiers import USCC
 from fhir_server.model.resource import Json, Resource
 from fhir_server.store import Transaction
 
-USCC = "http://cmc.example.org/sid/uscc"
 _LOCAL = re.compile(r"http://cmc\.example\.org/sid/([0-9A-Z]{18})/")
 
 

@@ -22,11 +22,11 @@ from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.write import microseconds
 from fhir_server.mapping import His, Mappings, Recognised, translate
 from fhir_server.mapping.faults import LeftAside
+from fhir_server.model.identifiers import USCC
 from fhir_server.search.query import parse_query
 from fhir_server.security.caller import Caller
 from fhir_server.store import Record, Transaction
 
-USCC = "http://cmc.example.org/sid/uscc"
 Admit = Callable[[Identity], None]
 
 

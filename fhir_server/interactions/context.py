@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import Any
 
 import msgspec
 
@@ -131,5 +130,4 @@ class Server:
     operations: Mapping[str, tuple[Operation, ...]] = field(default_factory=dict)
     lenient: bool = False
     reference_check: bool = False
-    extras: Mapping[str, Any] = field(default_factory=dict)
     made: dict[Hashable, bytes] = field(default_factory=dict)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-RESIDENT_ID = "urn:oid:2.16.156.10011.1.3"
-"""The Identifier.system of resident ids."""
+USCC = "http://cmc.example.org/sid/uscc"
+"""The Identifier.system of 统一社会信用代码, by which organisations are known."""
 
 _RESIDENT_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _RESIDENT_CHECK = "10X98765432"

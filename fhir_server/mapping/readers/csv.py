@@ -15,7 +15,6 @@ from fhir_server.mapping.source import Found, Scope
 
 FORMAT = "csv"
 MEDIA_TYPES = ("text/csv", "application/csv")
-MAX_FIELD = 1_000_000
 _BOM = b"\xef\xbb\xbf"
 
 

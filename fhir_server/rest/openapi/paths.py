@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from fhir_server.definitions import Definitions
+from fhir_server.interactions import capabilities
 from fhir_server.rest.openapi.examples import ID
 from fhir_server.rest.openapi.interactions import ALWAYS, FACTS, Facts
 from fhir_server.rest.openapi.parameters import CONTROLS, search_form, search_parameters, shared
@@ -32,20 +33,8 @@ WORDS = {
 }
 
 
-class Row(Protocol):
+class Row(capabilities.Row, Protocol):
     """What is read of a row of the route table."""
-
-    @property
-    def method(self) -> str:
-        """The HTTP method."""
-
-    @property
-    def path(self) -> str:
-        """The shape of its path below the base: ``{type}/{id}``."""
-
-    @property
-    def interaction(self) -> str:
-        """FHIR's code of the interaction."""
 
     @property
     def open(self) -> bool:

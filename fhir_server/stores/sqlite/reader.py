@@ -95,11 +95,11 @@ class Reader:
         if prepared is not None:
             return first_page(self.connection, prepared)
         search = Search(self.connection, self._symbols, query)
-        if not (query.sort or query.cursor) and query.count > 0 and search.plan.is_settled:
-            prepared = search.newest_first()
-            self._prepared.keep(search.plan, prepared)
-            return first_page(self.connection, prepared)
-        return search.page()
+        if query.sort or query.cursor or query.count <= 0:
+            return search.page()
+        prepared = search.newest_first()
+        self._prepared.keep(search.plan, prepared)
+        return first_page(self.connection, prepared)
 
     def count(self, query: Query) -> int:
         """See ``store.Reading.count``."""

@@ -39,8 +39,6 @@ APPLICATION: Final = 0x434D4346
 VERSION: Final = 1
 """SQLite's ``user_version``: the number of this schema."""
 
-PART_COLUMNS: Final = ("text", "extra", "low", "high")
-
 TABLES: Final = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE symbol (sid INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
