@@ -6,7 +6,7 @@ Source: FHIR R4 search.html.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from fhir_server.search.parameters import SearchParameter
 
@@ -22,6 +22,51 @@ class Clause:
     parameter: SearchParameter
     modifier: str | None
     values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """``subject:Patient.name=…``: the reference ``parameter`` points to a resource of ``type`` for which
+    ``criterion`` holds. Source: FHIR R4 search.html#chaining."""
+
+    parameter: SearchParameter
+    type: str
+    criterion: Criterion
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """``_has:Observation:patient:code=…``: some resource of ``type`` for which ``criterion`` holds points here
+    with its reference ``parameter``. Source: FHIR R4 search.html#has."""
+
+    type: str
+    parameter: SearchParameter
+    criterion: Criterion
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one of ``criteria`` holds (``or`` of ``_filter``, a chain through several types, a compartment)."""
+
+    criteria: tuple[Criterion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """All of ``criteria`` hold."""
+
+    criteria: tuple[Criterion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """``criterion`` does not hold."""
+
+    criterion: Criterion
+
+
+Criterion: TypeAlias = Clause | Chain | Has | AnyOf | AllOf | Not
+"""What a resource must satisfy. The criteria of a query are ANDed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +98,7 @@ class Query:
     """
 
     type: str
-    clauses: tuple[Clause, ...] = ()
+    clauses: tuple[Criterion, ...] = ()
     sort: tuple[SortKey, ...] = ()
     count: int = 20
     cursor: str | None = None
