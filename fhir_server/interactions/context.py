@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
@@ -68,7 +68,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """The answer of an interaction, before a door gives it a form.
 
     ``record`` is the version read or written (None: deleted or none); ``resource`` a resource made for
-    the answer (Bundle, OperationOutcome, Parameters) as bytes; ``status`` the HTTP status.
+    the answer (Bundle, OperationOutcome, Parameters) as bytes; ``stream`` the same in pieces, for one that is too
+    large to be held (then ``resource`` is None); ``status`` the HTTP status.
     """
 
     status: int
@@ -76,17 +77,26 @@ class Outcome(msgspec.Struct, frozen=True):
     resource: bytes | None = None
     issues: tuple[Issue, ...] = ()
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    stream: AsyncIterator[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One call of a $operation: where it was called, with what, under which preconditions."""
+    """One call of a $operation: where it was called, with what, under which preconditions.
+
+    ``parameters`` is a Parameters resource: what the body and the query say together. ``base`` is the address of
+    this server, for links; ``safe`` says that the request is a GET, which must not change anything; ``lenient``
+    how a search that the operation does treats unknown parameters (None: as the server is set).
+    """
 
     type: str | None
     id: str | None
     parameters: Json | None
     if_match: int | None = None
     request_id: str | None = None
+    base: str = ""
+    safe: bool = False
+    lenient: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,7 @@ class Operation:
     """A $operation: found by walking the ``operations`` folders, each file one ``OPERATION``.
 
     ``level`` is instance, type or system; ``definition`` its OperationDefinition, which the
-    CapabilityStatement and Swagger are made from.
+    CapabilityStatement and Swagger are made from. ``searches``: it also takes the search parameters of its type.
     """
 
     code: str
@@ -103,6 +113,7 @@ class Operation:
     affects_state: bool
     run: Callable[[Server, Caller, Invocation], Awaitable[Outcome]]
     definition: Json
+    searches: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,17 +34,16 @@ async def _invoke(request: Request, level: str, type: str | None, id: str | None
         type,
         id,
         request.last.removeprefix("$"),
-        await _parameters(request),
+        await _body(request),
+        query=request.query,
         if_match=request.header(b"if-match"),
         request_id=request.header(b"x-request-id"),
+        base=request.base,
+        lenient=request.prefer.lenient,
         get=request.method != "POST",
     )
 
 
-async def _parameters(request: Request) -> Json | None:
-    """The Parameters of the body, or made of a GET's query (every value a string)."""
-    if request.method == "POST":
-        body = await request.resource_if_any()
-        return body.data if body else None
-    told = [{"name": name, "valueString": value} for name, value in request.query]
-    return {"resourceType": "Parameters", "parameter": told} if told else None
+async def _body(request: Request) -> Json | None:
+    body = await request.resource_if_any() if request.method == "POST" else None
+    return body.data if body else None

@@ -12,8 +12,10 @@ from importlib import import_module
 from types import ModuleType
 
 from fhir_server.errors import InvalidContent, NotFound, NotSupported
+from fhir_server.interactions.bundles import Pairs
 from fhir_server.interactions.conditional import ANY, parse_etags
 from fhir_server.interactions.context import Invocation, Operation, Outcome, Server
+from fhir_server.interactions.parameters import gather
 from fhir_server.interactions.write import require_type
 from fhir_server.model.resource import Json
 from fhir_server.security.access import check_access
@@ -61,14 +63,18 @@ async def invoke(
     code: str,
     parameters: Json | None,
     *,
+    query: Pairs = (),
     if_match: str | None = None,
     request_id: str | None = None,
+    base: str = "",
+    lenient: bool | None = None,
     get: bool = False,
 ) -> Outcome:
     """Call ``$code`` at ``level`` (instance, type or system). ``if_match`` is the header's text.
 
-    ``get``: the request is a GET, which must not change anything. Raises NotFound for an unknown
-    operation, NotSupported where it cannot be called, InvalidContent for a body that is no Parameters.
+    ``parameters`` is the body: a Parameters, or the one resource that the operation takes; ``query`` what stands in
+    the address beside it. ``get``: the request is a GET, which must not change anything. Raises NotFound for an
+    unknown operation, NotSupported where it cannot be called, and as ``parameters.gather``.
     """
     if type is not None:
         require_type(server, type)
@@ -76,11 +82,9 @@ async def invoke(
     check_access(caller, "operation", type)
     if get and operation.affects_state:
         raise NotSupported(f"${code} changes something: call it with POST", headers={"Allow": "POST"})
-    if parameters is not None and parameters.get("resourceType") != "Parameters":
-        raise InvalidContent(
-            "the body of an operation is a Parameters", expression="resourceType", code="invalid"
-        )
-    invocation = Invocation(type, id, parameters, _version(if_match), request_id)
+    told = gather(server.validate, operation, parameters, query)
+    version = _version(if_match)
+    invocation = Invocation(type, id, told, version, request_id, base=base, safe=get, lenient=lenient)
     return await operation.run(server, caller, invocation)
 
 
