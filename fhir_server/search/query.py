@@ -1,6 +1,17 @@
 """Everything a floor above needs to make or read a search: ``parse_query``, ``Query`` and its parts."""
 
-from fhir_server.search.clauses import AllOf, AnyOf, Chain, Clause, Criterion, Has, Include, Not, Query, SortKey
+from fhir_server.search.clauses import (
+    AllOf,
+    AnyOf,
+    Chain,
+    Clause,
+    Criterion,
+    Has,
+    Include,
+    Not,
+    Query,
+    SortKey,
+)
 from fhir_server.search.parse import parse_query
 from fhir_server.search.values import (
     CompositeValue,

@@ -10,7 +10,7 @@ from contract_kit import extract
 
 from fhir_server.search.index import IndexValues
 from fhir_server.store import Store
-from fhir_server.stores.sqlite import plan, sorting
+from fhir_server.stores.sqlite import choice, relations, sorting
 from fhir_server.stores.sqlite.conditions import term
 from fhir_server.stores.sqlite.store import SqliteStore
 
@@ -23,7 +23,12 @@ async def open_sqlite(folder: Path, extract: Extract) -> Store:
 
 
 ENGINES: Mapping[str, Open] = {"sqlite": open_sqlite, "sqlite-as-if-large": open_sqlite}
-LIMITS = {plan: {"FEW": 1, "MANY": 2}, sorting: {"SORTED_WHOLE": 1, "MANY": 2}, term: {"SEVERAL": 1}}
+LIMITS = {
+    choice: {"FEW": 1, "MANY": 2},
+    relations: {"NAMED": 0},
+    sorting: {"SORTED_WHOLE": 1, "MANY": 2},
+    term: {"SEVERAL": 1},
+}
 """The numbers that decide how a search is done, so small that a few resources are a large database."""
 
 

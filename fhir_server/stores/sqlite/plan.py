@@ -1,132 +1,93 @@
-"""Which clause of a query drives, and which only test what it finds.
-
-One clause finds candidates (its *arms*), the others test each of them with a probe of an exact key. A
-clause that is known to be narrow drives at once; otherwise the clauses are counted, but no further
-than to FEW and then to MANY, so that no combination costs more than walking the type once.
-"""
+"""A query, compiled: each of its criteria becomes a condition, and the plan chooses which of them drives."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
 
-from fhir_server.search.query import Query
+from fhir_server.search.query import AllOf, AnyOf, Chain, Clause, Criterion, Has, Not, Query
+from fhir_server.stores.sqlite import relations
+from fhir_server.stores.sqlite.choice import MANY, Choice, candidates, select
 from fhir_server.stores.sqlite.conditions import compile_clause
-from fhir_server.stores.sqlite.conditions.parts import (
-    TOGETHER,
-    Arm,
-    Condition,
-    Probe,
-    Scope,
-    Values,
-    count_upto,
-)
+from fhir_server.stores.sqlite.conditions.absence import negated
+from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Scope, all_of, any_of
 from fhir_server.stores.sqlite.symbols import Symbols
 
-FEW: Final = 200
-MANY: Final = 5_000
 
-
-class Plan:
-    """The compiled clauses of one query on one connection."""
+class Plan(Choice):
+    """The compiled criteria of one query on one connection."""
 
     def __init__(self, connection: sqlite3.Connection, symbols: Symbols, query: Query) -> None:
-        self.connection = connection
-        self.scope = Scope(connection, symbols, symbols.find(connection, query.type))
-        self.conditions = [compile_clause(self.scope, clause) for clause in query.clauses]
-        self._able = [condition for condition in self.conditions if condition.arms]
-        if len(self._able) > 1:
-            self._able.sort(key=_rank)
-
-    @property
-    def probes(self) -> list[Probe]:
-        """The tests of all clauses."""
-        return [condition.probe for condition in self.conditions]
-
-    @property
-    def is_settled(self) -> bool:
-        """True when a narrow clause drives, whatever else there is and however much of it."""
-        return bool(self._able) and _is_narrow(self._able[0])
-
-    def in_order(self) -> tuple[Sequence[Arm], list[Probe]]:
-        """What drives, and what tests, when a page in default order is wanted: arms in that order are worth more."""
-        able = self._able
-        if not able or _is_narrow(able[0]) or (len(able) == 1 and _is_ordered(able[0])):
-            return self._driven_by(able[0] if able else None)
-        smallest = self._smallest()
-        if smallest is None:
-            smallest = next((each for each in able if _is_ordered(each)), None)
-        return self._driven_by(smallest)
-
-    def complete(self) -> tuple[Sequence[Arm], list[Probe]]:
-        """What drives, and what tests, when every match is wanted."""
-        able = self._able
-        if len(able) < 2 or _is_narrow(able[0]):
-            return self._driven_by(able[0] if able else None)
-        return self._driven_by(self._smallest() or able[0])
-
-    def walk(self) -> Arm:
-        """All of the type, newest first, from the first that can match."""
-        latest = [condition.latest for condition in self.conditions if condition.latest is not None]
-        if not latest:
-            return Arm("live t", "t.tid = ?", (self.scope.tid,), ordered=True, unique=True)
-        return Arm(
-            "live t", "t.tid = ? AND t.date <= ?", (self.scope.tid, min(latest)), ordered=True, unique=True
-        )
-
-    def is_small(self, limit: int) -> bool:
-        """True when there are certainly fewer matches than ``limit``."""
-        sources: list[Sequence[Arm]] = [condition.arms for condition in self._able] or [[self.walk()]]
-        return any(count_upto(self.connection, arms, limit) < limit for arms in sources)
-
-    def _driven_by(self, driver: Condition | None) -> tuple[Sequence[Arm], list[Probe]]:
-        probes = [condition.probe for condition in self.conditions if condition is not driver]
-        return (driver.arms if driver else [self.walk()]), probes
-
-    def _smallest(self) -> Condition | None:
-        """The clause with the fewest rows; None when all have MANY."""
-        for limit in (FEW, MANY):
-            smallest, least = None, limit
-            for condition in self._able:
-                found = count_upto(self.connection, condition.arms, least)
-                if found < least:
-                    smallest, least = condition, found
-            if smallest is not None:
-                return smallest
-        return None
+        scope = Scope(connection, symbols, symbols.find(connection, query.type))
+        super().__init__(scope, [compile_criterion(scope, each) for each in _flat(query.clauses)])
 
 
-def select(columns: str, arm: Arm, probes: Sequence[Probe], before: Values = ()) -> tuple[str, Values]:
-    """The statement that tests what ``arm`` finds; ``before`` are the values that ``columns`` need."""
-    where, values = arm.where, before + arm.values
-    for probe in probes:
-        where = f"{where} AND {probe.where}"
-        values += probe.values
-    return f"SELECT {columns} FROM {arm.table} WHERE {where}", values  # noqa: S608
+def compile_criterion(scope: Scope, criterion: Criterion) -> Condition:
+    """The condition of ``criterion``. Raises InvalidSearch for a modifier that this store does not know."""
+    match criterion:
+        case Clause():
+            return compile_clause(scope, criterion)
+        case Chain():
+            return relations.chain(scope, criterion, _inner(scope, criterion))
+        case Has():
+            return relations.has(scope, criterion, _inner(scope, criterion))
+        case AnyOf():
+            return _any([compile_criterion(scope, each) for each in criterion.criteria])
+        case AllOf():
+            return _all(scope, [compile_criterion(scope, each) for each in _flat(criterion.criteria)])
+        case Not():
+            return negated(compile_criterion(scope, criterion.criterion))
 
 
-def candidates(arms: Sequence[Arm], probes: Sequence[Probe]) -> tuple[str, Values]:
-    """A SELECT of ``date`` and ``rid``, each resource once; an ORDER BY of both may follow."""
-    if len(arms) == 1:
-        choice = "" if arms[0].unique else "DISTINCT "
-        return select(f"{choice}t.date AS date, t.rid AS rid", arms[0], probes)
-    if len(arms) > TOGETHER:
-        some = [candidates(arms[at : at + TOGETHER], probes) for at in range(0, len(arms), TOGETHER)]
-        parts = [(f"SELECT date, rid FROM ({text})", values) for text, values in some]  # noqa: S608
-    else:
-        parts = [select("t.date AS date, t.rid AS rid", arm, probes) for arm in arms]
-    text = " UNION ".join(text for text, _ in parts)
-    return text, tuple(value for _, values in parts for value in values)
+def _inner(scope: Scope, relation: Chain | Has) -> Choice:
+    return Plan(scope.connection, scope.symbols, Query(relation.type, (relation.criterion,)))
 
 
-def _rank(condition: Condition) -> tuple[int, bool]:
-    return condition.rank, not _is_ordered(condition)
+def _flat(criteria: Iterable[Criterion]) -> list[Criterion]:
+    """``criteria`` with what stands in an AllOf among them."""
+    found: list[Criterion] = []
+    for each in criteria:
+        if isinstance(each, AllOf):
+            found += _flat(each.criteria)
+        else:
+            found.append(each)
+    return found
 
 
-def _is_narrow(condition: Condition) -> bool:
-    return condition.rank < 2
+def _any(conditions: Sequence[Condition]) -> Condition:
+    """One of ``conditions`` holds. It finds when each of them can."""
+    if not conditions:
+        return relations.NOTHING
+    latest = [condition.latest for condition in conditions if condition.latest is not None]
+    return Condition(
+        [arm for condition in conditions for arm in condition.arms]
+        if all(condition.arms for condition in conditions)
+        else (),
+        any_of([condition.probe for condition in conditions]),
+        max(condition.rank for condition in conditions),
+        max(latest) if len(latest) == len(conditions) else None,
+    )
 
 
-def _is_ordered(condition: Condition) -> bool:
-    return all(arm.ordered for arm in condition.arms)
+def _all(scope: Scope, conditions: Sequence[Condition]) -> Condition:
+    """All of ``conditions`` hold. One of those that can find does, tested by the others."""
+    latest = [condition.latest for condition in conditions if condition.latest is not None]
+    choice = Choice(scope, conditions)
+    arms: Sequence[Arm] = ()
+    if any(condition.arms for condition in conditions):
+        drivers, probes = choice.complete()
+        arms = [_tested(arm, probes) for arm in drivers]
+    return Condition(
+        arms,
+        all_of(choice.probes),
+        min((condition.rank for condition in conditions), default=2),
+        min(latest, default=None),
+    )
+
+
+def _tested(arm: Arm, probes: Sequence[Probe]) -> Arm:
+    test = all_of([Probe(arm.where, arm.values), *probes])
+    return arm._replace(where=test.where, values=test.values)
+
+
+__all__ = ["MANY", "Plan", "candidates", "compile_criterion", "select"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from fhir_server.search.query import Clause, Query
+from fhir_server.search.query import Clause, Criterion, Query
 from fhir_server.stores.sqlite.conditions.parts import Values
 from fhir_server.stores.sqlite.plan import Plan
 from fhir_server.stores.sqlite.symbols import UNKNOWN
@@ -47,5 +47,7 @@ class PreparedPages(dict[int, Prepared]):
             self[id(prepared.query)] = prepared
 
 
-def _is_exact(clause: Clause) -> bool:
-    return clause.modifier is None and clause.parameter.kind in EXACT and not clause.parameter.column
+def _is_exact(criterion: Criterion) -> bool:
+    if not isinstance(criterion, Clause) or criterion.modifier is not None:
+        return False
+    return criterion.parameter.kind in EXACT and not criterion.parameter.column

@@ -32,6 +32,7 @@ class Rows(NamedTuple):
     """The index rows of one resource, per table."""
 
     term: set[Row]
+    link: set[Row]
     string: set[Row]
     period: set[Row]
     number: set[Row]
@@ -45,7 +46,7 @@ class Rows(NamedTuple):
 
 def no_rows() -> Rows:
     """Of a resource that does not exist or is deleted."""
-    return Rows(set(), set(), set(), set(), set(), set())
+    return Rows(set(), set(), set(), set(), set(), set(), set())
 
 
 class Table(NamedTuple):
@@ -70,6 +71,7 @@ def _table(name: str, columns: str, identity: int) -> Table:
 
 TABLES: Final = (
     _table("term", "key text date rid extra", 5),
+    _table("link", "rid key extra text", 4),
     _table("string", "key text date rid exact edge", 5),
     _table("period", "key span low high date rid edge", 6),
     _table("number", "key span low high date rid text extra edge", 8),
@@ -92,6 +94,7 @@ def index_rows(values: IndexValues, rid: int, symbols: Lookup) -> Rows:
     term.update([(key, gram, date, rid, 0) for key, gram in _gram_keys(values.strings)])
     return Rows(
         term,
+        {(rid, key, symbols[type], id) for key, id, type in values.references if type},
         _edged(
             [
                 (key, text, date, rid, exact_form(text, exact), edge)

@@ -13,6 +13,7 @@ log         every write in the order it was made; ``latest`` is the greatest ``u
 live        the not deleted resources of a type in default order; ``shape``: which arms they have
 shape       the sets of arms that resources have, for ``:missing``
 term        tokens (text = code, extra = system), references (id, type), uris, grams of Chinese text
+link        the references to local resources once more, by the resource that has them: extra = type, text = id
 string      normalised texts; ``exact`` as ``rows.exact_form`` writes it
 period      date arms, ``[low, high)``; ``span`` is a class of width (``rows.WIDTHS``)
 secondary…  date arms that have, or had, a value which does not start at the primary date of its resource
@@ -27,6 +28,7 @@ their rows are appended in ``rid`` order, so they cost little to keep.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from typing import Final
 
@@ -36,8 +38,8 @@ from fhir_server.search.types.special import kilometres
 APPLICATION: Final = 0x434D4346
 """SQLite's ``application_id`` of our files: "CMCF"."""
 
-VERSION: Final = 1
-"""SQLite's ``user_version``: the number of this schema."""
+VERSION: Final = 2
+"""SQLite's ``user_version``: the number of this schema. To be raised with every table or index that is added."""
 
 TABLES: Final = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -65,6 +67,9 @@ TABLES: Final = (
     """CREATE TABLE term (
         key INTEGER NOT NULL, text TEXT NOT NULL, date INTEGER NOT NULL, rid INTEGER NOT NULL,
         extra INTEGER NOT NULL, PRIMARY KEY (key, text, date, rid, extra)) WITHOUT ROWID""",
+    """CREATE TABLE link (
+        rid INTEGER NOT NULL, key INTEGER NOT NULL, extra INTEGER NOT NULL, text TEXT NOT NULL,
+        PRIMARY KEY (rid, key, extra, text)) WITHOUT ROWID""",
     """CREATE TABLE string (
         key INTEGER NOT NULL, text TEXT NOT NULL, date INTEGER NOT NULL, rid INTEGER NOT NULL,
         exact TEXT NOT NULL, edge INTEGER NOT NULL,
@@ -133,8 +138,25 @@ def prepare(connection: sqlite3.Connection, path: str, fingerprint: str) -> bool
             f"{path} was written by a newer version of this program (schema {version}, this one knows {VERSION}): "
             "upgrade the program or open another store"
         )
+    elif version < VERSION:
+        _upgrade(connection)
     kept = connection.execute("SELECT value FROM meta WHERE name = 'index'").fetchone()
     return not fingerprint or bool(kept == (fingerprint,))
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Add what a file of an older program lacks; its rows are then made by indexing again."""
+    connection.execute("BEGIN IMMEDIATE")
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    for statement in TABLES:
+        if _CREATED.findall(statement)[0] not in there:
+            connection.execute(statement)
+    connection.execute("UPDATE meta SET value = '' WHERE name = 'index'")
+    connection.execute(f"PRAGMA user_version = {VERSION:d}")
+    connection.execute("COMMIT")
+
+
+_CREATED: Final = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX) (\w+)")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -80,6 +80,12 @@ def any_of(probes: Sequence[Probe]) -> Probe:
     return Probe("(" + " OR ".join([f"({probe.where})" for probe in probes]) + ")", values)
 
 
+def all_of(probes: Sequence[Probe]) -> Probe:
+    """True when all of ``probes`` are."""
+    where = " AND ".join([f"({probe.where})" for probe in probes])
+    return Probe(where or "1", tuple(value for probe in probes for value in probe.values))
+
+
 def count_upto(connection: sqlite3.Connection, arms: Iterable[Arm], limit: int) -> int:
     """How many rows the arms have, counted no further than ``limit``."""
     found = 0

@@ -64,9 +64,9 @@ def below(scope: Scope, clause: Clause) -> Condition:
     return Condition(tuple(arms), any_of(probes))
 
 
-def terms(wanted: Sequence[Wanted], rank: int = 2) -> Condition:
-    """Resources that have one of the ``wanted`` rows."""
-    if len(wanted) > SEVERAL and all(each.text is not None for each in wanted):
+def terms(wanted: Sequence[Wanted], rank: int = 2, apart: int | None = None) -> Condition:
+    """Resources that have one of the ``wanted`` rows; more than ``apart`` (None: SEVERAL) are looked up as one list."""
+    if len(wanted) > (SEVERAL if apart is None else apart) and all(each.text is not None for each in wanted):
         return _listed(wanted)
     return Condition([_arm(each) for each in wanted], any_of([_probe(each) for each in wanted]), rank)
 

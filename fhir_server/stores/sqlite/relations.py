@@ -1,0 +1,125 @@
+"""Chains and ``_has``: what other resources decide.
+
+The criterion on the other side is looked at first. When it holds for few resources, these are named: a chain
+becomes a search for references to them, ``_has`` a list of what they refer to. When it holds for many, each
+candidate is tested along its own references (table ``link``) or along those that point to it (``term``).
+Nothing is ever joined as a whole.
+Source: FHIR R4 search.html#chaining, search.html#has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import orjson
+
+from fhir_server.search.query import Chain, Has
+from fhir_server.stores.sqlite.choice import Choice, select
+from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Scope, Values
+from fhir_server.stores.sqlite.conditions.term import FEW_TYPES, SEVERAL, Wanted, terms
+from fhir_server.stores.sqlite.symbols import UNKNOWN
+
+NAMED: Final = 200
+"""Related resources that are named one by one; more are tested."""
+
+APART: Final = 64
+"""Named resources whose sources are looked up one by one, each newest first; more go to SQLite as one list."""
+
+NOTHING: Final = Condition((Arm("live t", "0", (), ordered=True, unique=True),), Probe("0", ()), rank=0)
+
+
+def chain(scope: Scope, relation: Chain, inner: Choice) -> Condition:
+    """``subject:Patient.name=…``; ``inner`` are the conditions of the resources referred to."""
+    if inner.scope.tid == UNKNOWN:
+        return NOTHING
+    rids = _few(inner)
+    if rids is None:
+        return Condition((), _along_own_references(relation, inner))
+    ids = [row[0] for row in scope.connection.execute(_IDS, (_json(rids),))]
+    if not ids:
+        return NOTHING
+    wanted = [Wanted(key, id, inner.scope.tid) for key in relation.parameter.keys for id in ids]
+    few = len(ids) <= SEVERAL and relation.type in FEW_TYPES
+    return terms(wanted, rank=1 if few else 2, apart=APART)
+
+
+def has(scope: Scope, relation: Has, inner: Choice) -> Condition:
+    """``_has:Observation:patient:code=…``; ``inner`` are the conditions of the resources that refer."""
+    if inner.scope.tid == UNKNOWN:
+        return NOTHING
+    rids = _few(inner)
+    if rids is None:
+        return Condition((), _along_references_to_it(scope, relation, inner))
+    keys = relation.parameter.keys
+    rows = scope.connection.execute(_TARGETS.format(_marks(keys)), (_json(rids), *keys, scope.tid, scope.tid))
+    targets = [row[0] for row in rows]
+    return _listed(targets) if targets else NOTHING
+
+
+_IDS: Final = "SELECT r.id FROM json_each(?) v CROSS JOIN resource r ON r.rid = v.value"
+_TARGETS: Final = (
+    "SELECT DISTINCT r.rid FROM json_each(?) v CROSS JOIN link l ON l.rid = v.value AND l.key IN ({}) "
+    "AND l.extra = ? CROSS JOIN resource r ON r.tid = ? AND r.id = l.text AND r.method > 0"
+)
+_CHAIN: Final = (
+    "EXISTS (SELECT 1 FROM link l CROSS JOIN resource {row} ON {row}.tid = ? AND {row}.id = l.text "
+    "WHERE l.rid = t.rid AND l.key IN ({keys}) AND l.extra = ? AND {row}.method > 0{inner})"
+)
+_HAS: Final = (
+    "EXISTS (SELECT 1 FROM resource x CROSS JOIN term {row} ON {row}.key IN ({keys}) AND {row}.text = x.id "
+    "AND {row}.extra = ? WHERE x.rid = t.rid{inner})"
+)
+
+
+def _along_own_references(relation: Chain, inner: Choice) -> Probe:
+    keys, tid = relation.parameter.keys, inner.scope.tid
+    return _nested(_CHAIN, keys, (tid, *keys, tid), inner)
+
+
+def _along_references_to_it(scope: Scope, relation: Has, inner: Choice) -> Probe:
+    keys = relation.parameter.keys
+    return _nested(_HAS, keys, (*keys, scope.tid), inner)
+
+
+_ROW: Final = re.compile(r"\bt\.")
+_NESTED: Final = re.compile(r"\bs(\d+)\.")
+
+
+def _nested(form: str, keys: Iterable[int], values: Values, inner: Choice) -> Probe:
+    """``form`` with the inner tests made about a row of a name that they do not use yet."""
+    probes = inner.probes
+    text = "".join([f" AND {probe.where}" for probe in probes])
+    depth = 1 + max(map(int, _NESTED.findall(text)), default=0)
+    row = f"s{depth}"
+    where = form.format(row=row, keys=_marks(keys), inner=_ROW.sub(f"{row}.", text))
+    return Probe(where, (*values, *(value for probe in probes for value in probe.values)))
+
+
+def _few(choice: Choice) -> list[int] | None:
+    """All that satisfy ``choice``; None when there are more than NAMED."""
+    arms, probes = choice.complete()
+    found: set[int] = set()
+    for arm in arms:
+        text, values = select("DISTINCT t.rid", arm, probes)
+        rows = choice.connection.execute(f"{text} LIMIT ?", (*values, NAMED + 1))
+        found.update([row[0] for row in rows])
+        if len(found) > NAMED:
+            return None
+    return sorted(found)
+
+
+def _listed(rids: list[int]) -> Condition:
+    values = (_json(rids),)
+    listed = "t.rid IN (SELECT value FROM json_each(?))"
+    arm = Arm("resource t", listed, values, ordered=False, unique=True)
+    return Condition((arm,), Probe(listed, values), rank=0 if len(rids) <= SEVERAL else 1)
+
+
+def _marks(keys: Iterable[int]) -> str:
+    return ", ".join("?" for _ in keys)
+
+
+def _json(rids: list[int]) -> str:
+    return orjson.dumps(rids).decode()
