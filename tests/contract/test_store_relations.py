@@ -264,3 +264,15 @@ def test_a_relation_is_not_decided_without_the_related_resources() -> None:
     values = extract(OBSERVATION, b'{"subject": [["Patient", "p1"]]}')
     with pytest.raises(LookupError, match="subject"):
         matches(query(OBSERVATION, of_patient(name(PATIENT, "张"))), values, "o", 0)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda c: Chain(subject(GROUP), GROUP, c), lambda c: Has(GROUP, subject(GROUP), c)]
+)
+async def test_relations_may_be_as_deep_as_anybody_asks(store: Store, wrap) -> None:
+    ring = [record(GROUP, f"g{n}", subject=[["Group", f"g{(n + 1) % 5}"]], name=["a"]) for n in range(5)]
+    await put(store, *ring)
+    criterion: Criterion = name(GROUP, "a")
+    for _ in range(40):
+        criterion = wrap(criterion)
+    assert await store.count(query(GROUP, criterion)) == 5
