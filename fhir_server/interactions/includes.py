@@ -5,14 +5,14 @@ Source: FHIR R4 search.html#include.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import orjson
 
-from fhir_server.errors import Forbidden
 from fhir_server.interactions.context import Server
-from fhir_server.search.query import Clause, Include, Query, ReferenceValue, TokenValue
-from fhir_server.security.access import check_access, narrow
+from fhir_server.interactions.visible import may_read, visible
+from fhir_server.search.query import Clause, Include, Query, ReferenceValue
+from fhir_server.security.access import narrow
 from fhir_server.security.caller import Caller
 from fhir_server.store import Reading, Record
 
@@ -49,8 +49,7 @@ async def _targets(
             wanted.setdefault(type, {})[id] = None
     found: list[Record] = []
     for type, ids in wanted.items():
-        if type in server.definitions.resource_types and _may_read(caller, type):
-            found += await _visible(server, caller, reading, type, list(ids))
+        found += await visible(server, caller, reading, type, list(ids))
     return found
 
 
@@ -66,26 +65,6 @@ def _references(server: Server, includes: Sequence[Include], record: Record) -> 
                 yield row.type, row.id
 
 
-def _may_read(caller: Caller, type: str) -> bool:
-    try:
-        check_access(caller, "read", type)
-    except Forbidden:
-        return False
-    return True
-
-
-async def _visible(
-    server: Server, caller: Caller, reading: Reading, type: str, ids: list[str]
-) -> Iterable[Record]:
-    """Those of ``ids`` that ``caller`` may see; without a restriction on ``type`` they are read directly."""
-    values = tuple(TokenValue(None, id) for id in ids)
-    query = Query(type, (Clause(server.parameters.parameter(type, "_id"), None, values),), count=len(ids))
-    narrowed = narrow(query, caller)
-    if narrowed == query:
-        return await reading.read_many([(type, id) for id in ids])
-    return (await reading.search(narrowed)).records
-
-
 async def _sources(
     caller: Caller, reading: Reading, include: Include, matches: Sequence[Record]
 ) -> list[Record]:
@@ -95,7 +74,7 @@ async def _sources(
         for record in matches
         if {include.target, include.parameter.target} - {None} <= {record.type}
     )
-    if not targets or not _may_read(caller, include.type):
+    if not targets or not may_read(caller, include.type):
         return []
     query: Query | None = Query(include.type, (Clause(include.parameter, None, targets),), count=STEP)
     found: list[Record] = []
