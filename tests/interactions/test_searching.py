@@ -157,7 +157,7 @@ async def test_includes_are_narrowed_to_what_the_caller_may_see(ward, caller, mo
         own = Clause(ward.parameters.parameter("Patient", "_id"), None, (TokenValue(None, "q"),))
         return replace(query, clauses=(*query.clauses, own))
 
-    monkeypatch.setattr(includes_module, "narrow", only_q)
+    monkeypatch.setattr("fhir_server.interactions.visible.narrow", only_q)
     bundle = await ask(ward, caller, "Observation", "_include=Observation:subject")
     assert hits(bundle, "include") == ["q"]
 
