@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fhir_server.search.clauses import Include, SortKey
+from fhir_server.search.faults import Refusal
 from fhir_server.search.registry import Registry, SearchParameter
 from fhir_server.search.types.simple import SIMPLE
 
@@ -18,14 +19,6 @@ LARGEST_PAGE = 1000
 TOTALS = ("none", "estimate", "accurate")
 SUMMARIES = ("true", "text", "data", "count", "false")
 REPEATED = frozenset({"_include", "_revinclude"})
-
-
-class ControlError(Exception):
-    """A parameter that is not known or not supported; ``code`` is the issue's."""
-
-    def __init__(self, text: str, code: str = "not-supported") -> None:
-        super().__init__(text)
-        self.code = code
 
 
 class Controls:
@@ -45,7 +38,7 @@ class Controls:
     def take(self, name: str, modifier: str, value: str) -> str | None:
         """Read one of them; what took effect, None when it has no place in the self link.
 
-        Raises ValueError for a bad value, ControlError for a modifier.
+        Raises ValueError for a bad value, Refusal for a modifier.
         """
         if modifier:
             raise _modified(name, modifier)
@@ -112,7 +105,7 @@ class Controls:
         if parameter is None:
             raise ValueError(f"{self.type} has no search parameter {code} to sort by")
         if parameter.column is None and not (parameter.kind in SIMPLE and SIMPLE[parameter.kind].sortable):
-            raise ControlError(f"sorting by {code}, a {parameter.kind} parameter, is not supported")
+            raise Refusal(f"sorting by {code}, a {parameter.kind} parameter, is not supported")
         return SortKey(parameter, text.startswith("-"))
 
     # ── includes ──────────────────────────────────────────────────────────────
@@ -137,7 +130,7 @@ class Controls:
         source, _, rest = value.partition(":")
         code, _, target = rest.partition(":")
         if source == "*" or code == "*":
-            raise ControlError("including by * is not supported")
+            raise Refusal("including by * is not supported")
         if source not in self.registry.definitions.resource_types or not code:
             raise ValueError("the form is Type:parameter or Type:parameter:TargetType")
         parameter = self.registry.parameters(source).get(code)
@@ -154,10 +147,10 @@ def _one_of(value: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def _modified(name: str, modifier: str) -> ControlError:
+def _modified(name: str, modifier: str) -> Refusal:
     if modifier in {"iterate", "recurse"} and name in REPEATED:
-        return ControlError(f"the modifier :{modifier} is not supported")
-    return ControlError(f"{name} has no modifier :{modifier}", "invalid")
+        return Refusal(f"the modifier :{modifier} is not supported")
+    return Refusal(f"{name} has no modifier :{modifier}", "invalid")
 
 
 READERS: Mapping[str, Callable[[Controls, str], str | None]] = {

@@ -1,0 +1,172 @@
+"""``name=value`` → what a resource of a type must satisfy: chains, ``_has``, ``_list`` and the plain ones.
+
+Source: FHIR R4 search.html#chaining, search.html#has, search.html#list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+
+from fhir_server.search.clauses import AnyOf, Chain, Criterion, Has
+from fhir_server.search.faults import Refusal, Unknown
+from fhir_server.search.plain import Plain, checked_target
+from fhir_server.search.registry import Registry, SearchParameter
+from fhir_server.search.types.base import Reading
+
+DEEPEST = 32
+"""Links of a chain, ``_has`` among them."""
+WIDEST = 1000
+"""Relations that one parameter may come to, through all types that its references may lead to."""
+
+
+class Criteria:
+    """Reads criteria for resources of any type."""
+
+    def __init__(self, registry: Registry, reading: Reading) -> None:
+        self.registry = registry
+        self.plain = Plain(registry, reading)
+        self._relations = 0
+
+    def criterion(self, type: str, name: str, value: str) -> Criterion:
+        """What ``name=value`` asks of a resource of ``type``. Raises Unknown, Refusal and ValueError."""
+        if name.count(".") + name.count("_has:") > DEEPEST:
+            raise Refusal(f"a chain has at most {DEEPEST} links", "too-costly")
+        self._relations = 0
+        return self._read(type, name, value)
+
+    def _read(self, type: str, name: str, value: str) -> Criterion:
+        if name.startswith("_has:"):
+            return self._has(type, name, value)
+        head, dot, rest = name.partition(".")
+        if dot:
+            return self._chain(type, head, rest, value)
+        code, _, modifier = name.partition(":")
+        if code in LATER:
+            raise Unknown(f"the parameter {code} is not supported")
+        special = SPECIAL.get(code)
+        if special is not None:
+            return special(self, type, modifier, value)
+        return self.plain.criterion(self._parameter(type, code), modifier, value)
+
+    # ── chains ────────────────────────────────────────────────────────────────
+
+    def _chain(self, type: str, head: str, rest: str, value: str) -> Criterion:
+        """``subject:Patient.name``, ``subject.name``."""
+        code, _, target = head.partition(":")
+        parameter = self._reference(type, code)
+        if target:
+            return self._link(parameter, self._target(parameter, target), rest, value)
+        types = parameter.targets or sorted(self.registry.definitions.resource_types)
+        if len(types) == 1:
+            return self._link(parameter, types[0], rest, value)
+        links = list(self._links(parameter, types, rest, value))
+        if not links:
+            raise Unknown(f"nothing that {code} refers to has a search parameter {_first(rest)}")
+        return links[0] if len(links) == 1 else AnyOf(tuple(links))
+
+    def _links(
+        self, parameter: SearchParameter, types: Iterable[str], rest: str, value: str
+    ) -> Iterable[Criterion]:
+        """A chain to each of ``types`` that has what ``rest`` names."""
+        for type in types:
+            try:
+                yield self._link(parameter, type, rest, value)
+            except Unknown:
+                continue
+            except ValueError as error:
+                raise ValueError(f"{_of(parameter, type, rest)}: {error}") from error
+
+    def _link(self, parameter: SearchParameter, type: str, rest: str, value: str) -> Chain:
+        self._count()
+        return Chain(parameter, type, self._read(type, rest, value))
+
+    def _target(self, parameter: SearchParameter, type: str) -> str:
+        if type not in self.registry.definitions.resource_types:
+            raise Refusal(f"there is no resource type {type[:64]}", "invalid")
+        return checked_target(parameter, type)
+
+    # ── _has and _list ────────────────────────────────────────────────────────
+
+    def _has(self, type: str, name: str, value: str) -> Has:
+        """``_has:Observation:patient:code``."""
+        _, source, code, rest = (*name.split(":", 3), "", "", "")[:4]
+        if not rest:
+            raise Refusal(
+                "the form is _has:Type:reference:parameter, as in _has:Observation:patient:code", "invalid"
+            )
+        if source not in self.registry.definitions.resource_types:
+            raise Refusal(f"there is no resource type {source[:64]}", "invalid")
+        parameter = self._reference(source, code)
+        if parameter.targets and type not in parameter.targets:
+            raise Refusal(
+                f"{source}.{code} refers to {', '.join(parameter.targets)}, not to {type}", "invalid"
+            )
+        self._count()
+        return Has(source, parameter, self._read(source, rest, value))
+
+    def list(self, type: str, modifier: str, value: str) -> Criterion:
+        """``_list=42``: what stands in the List with this id."""
+        if modifier:
+            raise Refusal(f"_list has no modifier :{modifier}", "invalid")
+        if value.startswith("$"):
+            raise Refusal("functional lists as $current-allergies are not supported; name the id of a List")
+        return self._has(type, "_has:List:item:_id", value)
+
+    # ── what there is ─────────────────────────────────────────────────────────
+
+    def _reference(self, type: str, code: str) -> SearchParameter:
+        parameter = self._parameter(type, code)
+        if parameter.kind != "reference":
+            raise Refusal(
+                f"{type}.{code} is a {parameter.kind} parameter; only a reference leads to another resource",
+                "invalid",
+            )
+        return parameter
+
+    def _parameter(self, type: str, code: str) -> SearchParameter:
+        known = self.registry.parameters(type)
+        parameter = known.get(code)
+        if parameter is None:
+            raise Unknown(_unknown_text(type, code, known))
+        return parameter
+
+    def _count(self) -> None:
+        self._relations += 1
+        if self._relations > WIDEST:
+            raise Refusal(
+                "it leads to too many types of resources; name them, as in subject:Patient.name", "too-costly"
+            )
+
+
+def _refuse_query(criteria: Criteria, type: str, modifier: str, value: str) -> Criterion:
+    raise Refusal("the parameter _query is not supported: this server has no named queries")
+
+
+def _refuse_types(criteria: Criteria, type: str, modifier: str, value: str) -> Criterion:
+    raise Refusal("_type belongs to a search of the whole system: GET [base]?_type=…", "invalid")
+
+
+SPECIAL: Mapping[str, Callable[[Criteria, str, str, str], Criterion]] = {
+    "_list": Criteria.list,
+    "_query": _refuse_query,
+    "_type": _refuse_types,
+}
+"""Criteria that are no search parameters of a type: code → what reads (type, modifier, value)."""
+
+
+LATER = frozenset({"_text", "_content", "_filter", "_contained", "_containedType"})
+
+
+def _first(name: str) -> str:
+    return name.partition(".")[0].partition(":")[0]
+
+
+def _of(parameter: SearchParameter, type: str, rest: str) -> str:
+    return f"{parameter.code}:{type}.{rest}"
+
+
+def _unknown_text(type: str, code: str, known: Mapping[str, SearchParameter]) -> str:
+    near = get_close_matches(code, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "those it has are in the CapabilityStatement at metadata"
+    return f"{type} has no search parameter {code or '(without a name)'}; {hint}"
