@@ -31,7 +31,7 @@ from fhir_server.search.index import DateRow, IndexValues, StringRow
 from fhir_server.search.query import Query
 from fhir_server.stores.sqlite import sorting
 from fhir_server.stores.sqlite.blobs import FOLDER, Blobs
-from fhir_server.stores.sqlite.cursor import read_cursor, write_cursor
+from fhir_server.stores.sqlite.cursor import Place, read_cursor, write_cursor
 from fhir_server.stores.sqlite.plan import Plan, candidates
 from fhir_server.stores.sqlite.rows import DAY, exact_form, grams, index_rows, span
 from fhir_server.stores.sqlite.sorting import Sorting
@@ -152,16 +152,25 @@ async def test_an_update_touches_only_the_rows_that_changed(sqlite: SqliteStore)
 
 
 @pytest.mark.parametrize(
-    "position", [[1, 2], [None, 5, 7], ["张\U0010ffff", -(2**62), 1], [float("-inf"), 0.5, 3]]
+    "keys", [[1, 2], [None, 5, 7], ["张\U0010ffff", -(2**62), 1], [float("-inf"), 0.5, 3]]
 )
-def test_cursors_come_back(position: list[object]) -> None:
-    cursor = write_cursor("a", position)
-    assert read_cursor("a", cursor) == position
+def test_cursors_come_back(keys: list[int | float | str | None]) -> None:
+    place = Place(7, 3, None, keys)
+    cursor = write_cursor(b"a", place)
+    assert read_cursor(b"a", cursor, Place) == place
     with pytest.raises(InvalidSearch):
-        read_cursor("b", cursor)
-    for place in range(len(cursor)):
+        read_cursor(b"b", cursor, Place)
+    for at in range(len(cursor)):
         with pytest.raises(InvalidSearch):
-            read_cursor("a", cursor[:place] + ("A" if cursor[place] != "A" else "B") + cursor[place + 1 :])
+            read_cursor(b"a", cursor[:at] + ("A" if cursor[at] != "A" else "B") + cursor[at + 1 :], Place)
+
+
+@pytest.mark.parametrize(
+    "body", [[1, 2, None, 3], [2**63, 1, None, [1, 1]], [1, 1, None, [[1], 2]], {}, None]
+)
+def test_a_cursor_with_a_good_checksum_and_no_place_in_it_is_refused(body: object) -> None:
+    with pytest.raises(InvalidSearch):
+        read_cursor(b"a", write_cursor(b"a", body), Place)
 
 
 # ── plans ─────────────────────────────────────────────────────────────────────

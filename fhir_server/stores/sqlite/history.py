@@ -8,9 +8,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from fhir_server.stores.sqlite.cursor import read_cursor, write_cursor
+from fhir_server.stores.sqlite.cursor import Before, read_cursor, write_cursor
+from fhir_server.stores.sqlite.moment import snapshot
 
 Row = tuple[Any, ...]
 
@@ -24,9 +25,12 @@ _INSTANCE: Final = """(SELECT sequence, tid, rid, version, updated FROM resource
     SELECT h.sequence, r.tid, h.rid, h.version, h.updated
     FROM resource r CROSS JOIN history h ON h.rid = r.rid WHERE r.tid = ?1 AND r.id = ?2) l"""
 _SINCE: Final = "l.sequence >= ? AND l.updated >= ?"
-_AT: Final = """l.updated <= ?
-    AND NOT EXISTS (SELECT 1 FROM history n WHERE n.rid = l.rid AND n.version > l.version AND n.updated <= ?)
-    AND NOT EXISTS (SELECT 1 FROM resource n WHERE n.rid = l.rid AND n.version > l.version AND n.updated <= ?)"""
+_LATER: Final = (
+    "SELECT 1 FROM {} n WHERE n.rid = l.rid AND n.version > l.version AND n.updated <= ? AND n.sequence <= ?"
+)
+_AT: Final = (
+    f"l.updated <= ? AND NOT EXISTS ({_LATER.format('history')}) AND NOT EXISTS ({_LATER.format('resource')})"
+)
 _CHANGES: Final = f"SELECT {_COLUMNS} FROM log l {_JOINS} WHERE l.sequence > ? ORDER BY l.sequence LIMIT ?"  # noqa: S608
 _OLDEST: Final = "SELECT sequence, latest FROM log WHERE sequence >= ? ORDER BY sequence LIMIT 1"
 _NEWEST: Final = "SELECT ifnull(max(sequence), 0) FROM log"
@@ -49,40 +53,62 @@ class Scope:
         return _INSTANCE, (self.tid, self.id)
 
 
+class Cut(NamedTuple):
+    """A page: the columns of _COLUMNS, the cursor of the next page, the total when it was asked for."""
+
+    rows: Sequence[Row]
+    next: str | None
+    total: int | None
+
+
 class History:
-    """One history question on one connection. ``since`` and ``at`` in microseconds, as ``store.Store.history``."""
+    """One history question on one connection. ``since`` and ``at`` in microseconds, as ``store.Store.history``.
+
+    The pages after the first one show, and have the total of, the moment of the first.
+    """
 
     def __init__(
         self, connection: sqlite3.Connection, scope: Scope, since: int | None, at: int | None
     ) -> None:
         self._connection = connection
-        self._context = f"history {scope.tid} {scope.id} {since} {at}"
-        source, values = scope.source
-        conditions: list[str] = ["1"]
-        if since is not None:
-            conditions.append(_SINCE)
-            values += (_first_since(connection, since), since)
-        if at is not None:
-            conditions.append(_AT)
-            values += (at, at, at)
-        self._source, self._where, self._values = source, " AND ".join(conditions), values
+        self._context = f"history {scope.tid} {scope.id} {since} {at}".encode()
+        self._source, self._values = scope.source
+        self._since, self._at = since, at
 
-    def page(self, count: int, cursor: str | None) -> tuple[Sequence[Row], str | None]:
-        """``count`` versions, newest first, and the cursor of what follows."""
-        before = read_cursor(self._context, cursor)[0] if cursor else 2**63 - 1
-        rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM {self._source} {_JOINS} WHERE {self._where} AND l.sequence < ? "  # noqa: S608
-            "ORDER BY l.sequence DESC LIMIT ?",
-            (*self._values, before, count + 1),
-        ).fetchall()
-        more = len(rows) > count > 0
-        return rows[:count], write_cursor(self._context, [rows[count - 1][-1]]) if more else None
+    def page(self, count: int, cursor: str | None, *, total: bool) -> Cut:
+        """``count`` versions, newest first, the cursor of what follows, and how many there are on all pages."""
+        with snapshot(self._connection):
+            before = read_cursor(self._context, cursor, Before) if cursor else self._start(total=total)
+            where, values = self._where(before.sequence)
+            rows = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM {self._source} {_JOINS} WHERE {where} AND l.sequence < ? "  # noqa: S608
+                "ORDER BY l.sequence DESC LIMIT ?",
+                (*values, before.last, count + 1),
+            ).fetchall()
+        if not len(rows) > count > 0:
+            return Cut(rows[:count], None, before.total)
+        following = Before(before.sequence, before.total, rows[count - 1][-1])
+        return Cut(rows[:count], write_cursor(self._context, following), before.total)
 
-    def total(self) -> int:
-        """How many versions there are on all pages."""
-        statement = f"SELECT count(*) FROM {self._source} WHERE {self._where}"  # noqa: S608
-        found: int = self._connection.execute(statement, self._values).fetchone()[0]
+    def _start(self, *, total: bool) -> Before:
+        """Where the first page begins."""
+        newest = self._connection.execute(_NEWEST).fetchone()[0]
+        return Before(newest, self._total(newest) if total else None, newest + 1)
+
+    def _total(self, newest: int) -> int:
+        where, values = self._where(newest)
+        statement = f"SELECT count(*) FROM {self._source} WHERE {where}"  # noqa: S608
+        found: int = self._connection.execute(statement, values).fetchone()[0]
         return found
+
+    def _where(self, newest: int) -> tuple[str, Row]:
+        """The versions in scope that are asked for, as the write ``newest`` left them."""
+        where, values = "1", self._values
+        if self._since is not None:
+            where, values = _SINCE, (*values, _first_since(self._connection, self._since), self._since)
+        if self._at is not None:
+            where, values = f"{where} AND {_AT}", (*values, self._at, self._at, newest, self._at, newest)
+        return where, values
 
 
 def read_changes(connection: sqlite3.Connection, after: int, limit: int) -> list[Row]:

@@ -11,15 +11,21 @@ from fhir_server.stores.sqlite.choice import MANY, Choice, candidates, select
 from fhir_server.stores.sqlite.conditions import compile_clause
 from fhir_server.stores.sqlite.conditions.absence import negated
 from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Scope, all_of, any_of
+from fhir_server.stores.sqlite.moment import Then
 from fhir_server.stores.sqlite.symbols import Symbols
 
 
 class Plan(Choice):
-    """The compiled criteria of one query on one connection."""
+    """The compiled criteria of one query on one connection; ``then``: as of that moment (see Scope)."""
 
-    def __init__(self, connection: sqlite3.Connection, symbols: Symbols, query: Query) -> None:
-        scope = Scope(connection, symbols, symbols.find(connection, query.type))
-        super().__init__(scope, [compile_criterion(scope, each) for each in _flat(query.clauses)])
+    def __init__(
+        self, connection: sqlite3.Connection, symbols: Symbols, query: Query, then: Then | None = None
+    ) -> None:
+        scope = Scope(connection, symbols, symbols.find(connection, query.type), then)
+        conditions = [compile_criterion(scope, each) for each in _flat(query.clauses)]
+        if then is not None:
+            conditions.append(Condition((), Probe(*then.moment.unchanged)))
+        super().__init__(scope, conditions)
 
 
 def compile_criterion(scope: Scope, criterion: Criterion) -> Condition:
@@ -40,7 +46,7 @@ def compile_criterion(scope: Scope, criterion: Criterion) -> Condition:
 
 
 def _inner(scope: Scope, relation: Chain | Has) -> Choice:
-    return Plan(scope.connection, scope.symbols, Query(relation.type, (relation.criterion,)))
+    return Plan(scope.connection, scope.symbols, Query(relation.type, (relation.criterion,)), scope.then)
 
 
 def _flat(criteria: Iterable[Criterion]) -> list[Criterion]:

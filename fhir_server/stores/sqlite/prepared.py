@@ -25,6 +25,11 @@ class Prepared(NamedTuple):
     statement: str
     values: Values
 
+    @property
+    def bound(self) -> tuple[str, Values]:
+        """The statement and its values for a page and one row more."""
+        return self.statement, (*self.values, self.query.count + 1)
+
 
 class PreparedPages(dict[int, Prepared]):
     """id of a Query → its statement."""

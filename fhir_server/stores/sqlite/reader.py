@@ -13,9 +13,13 @@ import zstandard
 from fhir_server.search.query import Query
 from fhir_server.store import Page, Record
 from fhir_server.stores.sqlite.blobs import Blobs
+from fhir_server.stores.sqlite.cursor import Place, context_of, read_cursor
 from fhir_server.stores.sqlite.faults import is_interrupted, unavailable
+from fhir_server.stores.sqlite.memos import Memos
+from fhir_server.stores.sqlite.moment import Moment, Then, snapshot
+from fhir_server.stores.sqlite.past import Archive, Extract, Past
 from fhir_server.stores.sqlite.prepared import PreparedPages
-from fhir_server.stores.sqlite.search import Row, Search, first_page
+from fhir_server.stores.sqlite.search import Cut, Search, first_page, later_page, sorted_page
 from fhir_server.stores.sqlite.symbols import Symbols
 
 METHODS: Final = ("DELETE", "POST", "PUT", "PATCH")
@@ -42,12 +46,19 @@ class Reader:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, blobs: Blobs, symbols: Symbols, patience: float | None = None
+        self,
+        connection: sqlite3.Connection,
+        blobs: Blobs,
+        symbols: Symbols,
+        extract: Extract,
+        memos: Memos | None = None,
+        patience: float | None = None,
     ) -> None:
         self.connection = connection
         self._blobs = blobs
         self._symbols = symbols
         self._prepared = PreparedPages()
+        self._archive = Archive(connection, blobs, symbols, extract, memos or Memos(), self._check_time)
         self._patience = patience or 0.0
         self._deadline = inf
         if patience is not None:
@@ -82,30 +93,44 @@ class Reader:
         """See ``store.Reading.search``."""
         self._start()
         try:
-            rows, following = self._rows(query)
-            total = Search(self.connection, self._symbols, query).total() if query.total != "none" else None
+            rows, following, total = self._cut(query)
             return Page(tuple([self.record(query.type, *row) for row in rows]), following, total)
         except (sqlite3.Error, zstandard.ZstdError) as error:
             raise _told(error) from error
         finally:
             self._deadline = inf
 
-    def _rows(self, query: Query) -> tuple[list[Row], str | None]:
-        prepared = self._prepared.recall(query, self._symbols.generation)
-        if prepared is not None:
-            return first_page(self.connection, prepared)
-        search = Search(self.connection, self._symbols, query)
+    def _cut(self, query: Query) -> Cut:
         if query.sort or query.cursor or query.count <= 0:
-            return search.page()
-        prepared = search.newest_first()
-        self._prepared.keep(search.plan, prepared)
-        return first_page(self.connection, prepared)
+            with snapshot(self.connection):
+                return self._other_page(query)
+        prepared = self._prepared.recall(query, self._symbols.generation)
+        if prepared is None:
+            search = self._search(query)
+            prepared = search.newest_first()
+            self._prepared.keep(search.plan, prepared)
+        return first_page(self.connection, prepared, lambda: self._search(query).total())
+
+    def _other_page(self, query: Query) -> Cut:
+        place = read_cursor(context_of(query), query.cursor, Place) if query.cursor else None
+        if query.count <= 0:
+            return Cut([], None, self._search(query).total() if query.total != "none" else None)
+        if place is None:
+            return sorted_page(self.connection, self._search(query))
+        past = Past(self._archive, Moment(place.sequence, place.rid), self._exists)
+        return later_page(self.connection, self._search(query, past), past, place)
+
+    def _search(self, query: Query, then: Then | None = None) -> Search:
+        return Search(self.connection, self._symbols, query, then)
+
+    def _exists(self, query: Query, past: Past) -> bool:
+        return self._search(query, past).exists()
 
     def count(self, query: Query) -> int:
         """See ``store.Reading.count``."""
         self._start()
         try:
-            return Search(self.connection, self._symbols, query).total()
+            return self._search(query).total()
         except sqlite3.Error as error:
             raise _told(error) from error
         finally:
@@ -127,6 +152,10 @@ class Reader:
 
     def _is_late(self) -> bool:
         return monotonic() > self._deadline
+
+    def _check_time(self) -> None:
+        if self._is_late():
+            raise TooSlow
 
 
 def _told(error: Exception) -> Exception:

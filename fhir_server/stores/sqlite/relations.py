@@ -17,7 +17,7 @@ import orjson
 
 from fhir_server.search.query import Chain, Has
 from fhir_server.stores.sqlite.choice import Choice, select
-from fhir_server.stores.sqlite.conditions.parts import GREATEST, Arm, Condition, Probe, Scope, Values
+from fhir_server.stores.sqlite.conditions.parts import GREATEST, Arm, Condition, Probe, Scope, Values, any_of
 from fhir_server.stores.sqlite.conditions.term import FEW_TYPES, SEVERAL, Wanted, terms
 from fhir_server.stores.sqlite.symbols import UNKNOWN
 

@@ -58,6 +58,7 @@ TABLES: Final = (
         sequence INTEGER PRIMARY KEY, tid INTEGER NOT NULL, rid INTEGER NOT NULL,
         version INTEGER NOT NULL, updated INTEGER NOT NULL, latest INTEGER NOT NULL)""",
     "CREATE INDEX log_type ON log (tid, sequence)",
+    "CREATE INDEX log_change ON log (tid, sequence) WHERE version > 1",
     """CREATE TABLE live (
         tid INTEGER NOT NULL, date INTEGER NOT NULL, rid INTEGER NOT NULL, shape INTEGER NOT NULL,
         PRIMARY KEY (tid, date, rid)) WITHOUT ROWID""",

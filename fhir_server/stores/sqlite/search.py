@@ -1,54 +1,65 @@
-"""A query on its way through SQLite: its page, in default order or sorted, and its total.
+"""A query on its way through SQLite: the rows of a page, in default order or sorted, and its total.
 
-A page is cut by its last row's place in the order, not by an offset, so that writes between two pages
-neither repeat nor lose what did not change.
+A page is cut by its last row's place in the order, not by an offset. The pages after the first one show the
+moment of the first one (``past``), so writers in between neither repeat, lose nor add anything.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from fhir_server.errors import InvalidSearch
 from fhir_server.search.query import Query
 from fhir_server.stores.sqlite.conditions.parts import Probe
-from fhir_server.stores.sqlite.cursor import read_cursor, write_cursor
+from fhir_server.stores.sqlite.cursor import DAMAGED, Place, context_of, write_cursor
+from fhir_server.stores.sqlite.moment import Moment, Then, moment_of
+from fhir_server.stores.sqlite.past import Past
 from fhir_server.stores.sqlite.plan import Plan, candidates
 from fhir_server.stores.sqlite.prepared import Prepared
-from fhir_server.stores.sqlite.sorting import Sorting
+from fhir_server.stores.sqlite.sorting import Sorting, arrange
 from fhir_server.stores.sqlite.symbols import Symbols
 
 Row = tuple[Any, ...]
 
 RECORD: Final = "r.id, r.version, r.updated, r.method, r.content, r.sequence"
 WIDTH: Final = 6
-"""Columns of RECORD; they come first in every row."""
+"""Columns of RECORD; they come first in every row, the values of the sort keys, date and rid after them."""
+
+_VERSION: Final = (
+    "SELECT r.id, h.version, h.updated, h.method, h.content, h.sequence "
+    "FROM history h CROSS JOIN resource r ON r.rid = h.rid WHERE h.sequence = ?"
+)
 
 
 class Search:
-    """One query on one connection."""
+    """One query on one connection; ``then``: as the store was at that moment, of what has not changed since."""
 
-    def __init__(self, connection: sqlite3.Connection, symbols: Symbols, query: Query) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, symbols: Symbols, query: Query, then: Then | None = None
+    ) -> None:
+        self.query = query
         self._connection = connection
-        self._query = query
-        self.plan = Plan(connection, symbols, query)
+        self.plan = Plan(connection, symbols, query, then)
 
-    def page(self) -> tuple[list[Row], str | None]:
-        """The rows of a page (the columns of Reader.record after the type) and the cursor of the next."""
-        query = self._query
-        position = read_cursor(_context(query), query.cursor) if query.cursor else None
-        if query.count <= 0:
-            return [], None
-        if query.sort:
-            return _cut(query, self._sorted(position))
-        return first_page(self._connection, self.newest_first(position))
+    def rows(self, position: Sequence[Any] | None = None) -> list[Row]:
+        """A page after ``position`` and, when more follows, one row too many."""
+        if self.query.sort:
+            return self._sorted(position)
+        return _by_place(self._connection.execute(*self.newest_first(position).bound).fetchall())
 
     def total(self) -> int:
         """How many resources match."""
         text, values = candidates(*self.plan.complete())
         found: int = self._connection.execute(f"SELECT count(*) FROM ({text})", values).fetchone()[0]  # noqa: S608
         return found
+
+    def exists(self) -> bool:
+        """Whether any resource matches."""
+        text, values = candidates(*self.plan.complete())
+        return bool(self._connection.execute(f"SELECT EXISTS ({text})", values).fetchone()[0])
 
     def newest_first(self, position: Sequence[Any] | None = None) -> Prepared:
         """The statement of a page in default order, after ``position``."""
@@ -60,15 +71,15 @@ class Search:
             f"SELECT {RECORD}, d.date, d.rid FROM ({text} ORDER BY date DESC, rid DESC LIMIT ?) d "  # noqa: S608
             "CROSS JOIN resource r ON r.rid = d.rid"
         )
-        return Prepared(self._query, statement, values)
+        return Prepared(self.query, statement, values)
 
     def _sorted(self, position: Sequence[Any] | None) -> list[Row]:
-        sorting = Sorting(self.plan, self._query.sort)
+        sorting = Sorting(self.plan, self.query.sort)
         if sorting.is_newest_first and (position is None or position[-2] > 0):
             dated = self._dated(position)
             if dated is not None:
                 return dated
-        limit = self._query.count + 1
+        limit = self.query.count + 1
         names = ", ".join(f"d.{name}" for name in sorting.names)
         rows: list[Row] = []
         for text, values in sorting.phases(position):
@@ -87,35 +98,96 @@ class Search:
         None when it reaches dates before 1970 or resources without one (date 0): there the two differ.
         """
         page = self.newest_first(position[-2:] if position else None)
-        rows = _fetched(self._connection, page)
+        rows = _by_place(self._connection.execute(*page.bound).fetchall())
         if rows and rows[-1][WIDTH] <= 0:
             return None
         return [(*row[: WIDTH + 1], *row[WIDTH:]) for row in rows]
 
 
-def first_page(connection: sqlite3.Connection, prepared: Prepared) -> tuple[list[Row], str | None]:
-    """Run a statement of ``Search.newest_first``."""
-    return _cut(prepared.query, _fetched(connection, prepared))
+# ── pages ─────────────────────────────────────────────────────────────────────
 
 
-def _fetched(connection: sqlite3.Connection, prepared: Prepared) -> list[Row]:
-    query, statement, values = prepared
-    rows = connection.execute(statement, (*values, query.count + 1)).fetchall()
+class Cut(NamedTuple):
+    """A page: its rows (the columns of RECORD), the cursor of the next page, the total when it was asked for."""
+
+    rows: list[Row]
+    next: str | None
+    total: int | None
+
+
+def first_page(connection: sqlite3.Connection, prepared: Prepared, total: Callable[[], int]) -> Cut:
+    """Run a statement of ``Search.newest_first``; ``total`` counts what matches on all pages."""
+    query = prepared.query
+    cursor = connection.execute(*prepared.bound)
+    rows = cursor.fetchmany(query.count)
+    if len(rows) < query.count:
+        return _whole(query, _by_place(rows))
+    # One row is left, so the statement is under way and what is asked now sees what it sees.
+    moment, counted = moment_of(connection), _counted(query, total)
+    left = cursor.fetchall()
+    if not left:
+        return _whole(query, _by_place(rows))
+    return _cut(query, _by_place(rows + left), moment, counted)
+
+
+def sorted_page(connection: sqlite3.Connection, search: Search) -> Cut:
+    """The first page of a query with sort keys. The connection is in a transaction, if only a reading one."""
+    query = search.query
+    rows = search.rows()
+    if len(rows) <= query.count:
+        return _whole(query, rows)
+    return _cut(query, rows, moment_of(connection), _counted(query, search.total))
+
+
+def later_page(connection: sqlite3.Connection, search: Search, past: Past, place: Place) -> Cut:
+    """The page at ``place``, as of ``past``; ``search`` looks at the same. The connection is in a transaction."""
+    query = search.query
+    if len(place.keys) != len(query.sort) + 2:
+        raise InvalidSearch(DAMAGED)
+    try:
+        rows = search.rows(place.keys)
+        old = _after(query, place, past.matching(query))
+        for each in old[: query.count + 1]:
+            version = connection.execute(_VERSION, each[-1:]).fetchone()
+            if version is not None:  # else it was purged
+                rows.append((*version, *each[:-1]))
+        if old:
+            arrange(rows, query.sort, WIDTH)
+    except TypeError as error:
+        raise InvalidSearch(DAMAGED) from error
+    return _cut(query, rows, past.moment, place.total)
+
+
+def _after(query: Query, place: Place, found: Sequence[Row]) -> list[Row]:
+    """What of ``found`` (sort values, date, rid, sequence) comes after ``place``, in order."""
+    if not found:
+        return []
+    rows = [(*place.keys, 0), *(each for each in found if each[-2] != place.keys[-1])]
+    arrange(rows, query.sort, 0)
+    return rows[rows.index((*place.keys, 0)) + 1 :]
+
+
+def _counted(query: Query, total: Callable[[], int]) -> int | None:
+    return total() if query.total != "none" else None
+
+
+def _whole(query: Query, rows: list[Row]) -> Cut:
+    """The only page."""
+    return Cut([row[:WIDTH] for row in rows], None, _counted(query, lambda: len(rows)))
+
+
+def _cut(query: Query, rows: list[Row], moment: Moment, total: int | None) -> Cut:
+    """A page of rows of which there may be one or more too many."""
+    page = [row[:WIDTH] for row in rows[: query.count]]
+    if len(rows) <= query.count:
+        return Cut(page, None, total)
+    place = Place(*moment, total, list(rows[query.count - 1][WIDTH:]))
+    return Cut(page, write_cursor(context_of(query), place), total)
+
+
+def _by_place(rows: list[Row]) -> list[Row]:
     rows.sort(key=_PLACE, reverse=True)
     return rows
 
 
 _PLACE: Final = itemgetter(WIDTH, WIDTH + 1)
-
-
-def _cut(query: Query, rows: list[Row]) -> tuple[list[Row], str | None]:
-    """A page of rows of which there may be one too many, and the cursor of the next page."""
-    if len(rows) <= query.count:
-        return [row[:WIDTH] for row in rows], None
-    rows = rows[: query.count]
-    return [row[:WIDTH] for row in rows], write_cursor(_context(query), rows[-1][WIDTH:])
-
-
-def _context(query: Query) -> str:
-    """What a cursor belongs to."""
-    return " ".join([query.type, *[f"{key.parameter.code}/{key.descending}" for key in query.sort]])

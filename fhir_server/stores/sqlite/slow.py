@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from fhir_server.search.query import Query
 from fhir_server.store import Page
 from fhir_server.stores.sqlite.blobs import Blobs
+from fhir_server.stores.sqlite.memos import Memos
+from fhir_server.stores.sqlite.past import Extract
 from fhir_server.stores.sqlite.reader import Reader
 from fhir_server.stores.sqlite.symbols import Symbols
 
@@ -17,9 +19,13 @@ from fhir_server.stores.sqlite.symbols import Symbols
 class SlowReader:
     """One search at a time, with a connection that is opened when it is first needed."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], symbols: Symbols) -> None:
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], symbols: Symbols, extract: Extract, memos: Memos
+    ) -> None:
         self._connect = connect
         self._symbols = symbols
+        self._extract = extract
+        self._memos = memos
         self._thread = ThreadPoolExecutor(1, "fhir-slow-search")
         self._reader: Reader | None = None
 
@@ -43,5 +49,5 @@ class SlowReader:
 
     def _open(self) -> Reader:
         if self._reader is None:
-            self._reader = Reader(self._connect(), Blobs(), self._symbols)
+            self._reader = Reader(self._connect(), Blobs(), self._symbols, self._extract, self._memos)
         return self._reader

@@ -19,6 +19,7 @@ from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.faults import unavailable
 from fhir_server.stores.sqlite.history import History, Scope, read_changes
+from fhir_server.stores.sqlite.memos import Memos
 from fhir_server.stores.sqlite.reader import Reader, TooSlow
 from fhir_server.stores.sqlite.rebuild import rebuild
 from fhir_server.stores.sqlite.schema import connect, prepare
@@ -52,8 +53,9 @@ class SqliteStore:
             wait_for_disk=durability == "full",
         )
         connection = connect(path, durability, READ_CACHE)
-        self._reader = Reader(connection, self._blobs, self._writer.symbols, PATIENCE)
-        self._slow = SlowReader(lambda: connect(path, durability, SLOW_CACHE), self._writer.symbols)
+        symbols, memos = self._writer.symbols, Memos()
+        self._reader = Reader(connection, self._blobs, symbols, extract, memos, PATIENCE)
+        self._slow = SlowReader(lambda: connect(path, durability, SLOW_CACHE), symbols, extract, memos)
         self._checkpoints.start()
 
     @classmethod
@@ -129,9 +131,8 @@ class SqliteStore:
         try:
             scope = Scope(None if type is None else reader.type_number(type), id)
             history = History(reader.connection, scope, since, at)
-            rows, following = history.page(count, cursor)
-            records = tuple(reader.record(*row) for row in rows)
-            return Page(records, following, history.total() if total else None)
+            rows, following, counted = history.page(count, cursor, total=total)
+            return Page(tuple(reader.record(*row) for row in rows), following, counted)
         except (sqlite3.Error, zstandard.ZstdError) as error:
             raise unavailable(error) from error
 

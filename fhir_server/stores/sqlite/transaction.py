@@ -27,6 +27,7 @@ class SqliteTransaction:
     def __init__(self, writer: Writer, blobs: Blobs, extract: Extract) -> None:
         self._writer = writer
         self._blobs = blobs
+        self._extract = extract
         self._batch = Batch(writer, blobs, extract)
         self._saved = False
         self._broken: sqlite3.Error | None = None
@@ -41,7 +42,7 @@ class SqliteTransaction:
             self._writer.turn.release()
             raise
         writer = self._writer
-        self._reader = Reader(writer.connection, self._blobs, writer.symbols)
+        self._reader = Reader(writer.connection, self._blobs, writer.symbols, self._extract)
         return self
 
     async def __aexit__(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from fhir_server.search.query import Clause
+from fhir_server.stores.sqlite.moment import Then
 from fhir_server.stores.sqlite.symbols import Symbols
 
 Values = tuple[Any, ...]
@@ -56,11 +57,15 @@ class Condition(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """Where a clause is compiled: the connection it will run on, the numbers of texts, the type searched."""
+    """Where a clause is compiled: the connection it will run on, the numbers of texts, the type searched.
+
+    ``then``: only what was there at that moment and has not changed since is asked for.
+    """
 
     connection: sqlite3.Connection
     symbols: Symbols
     tid: int
+    then: Then | None = None
 
     def number(self, text: str) -> int:
         """The number of a repeating text, UNKNOWN when no row has it."""
