@@ -30,10 +30,16 @@ def add(
     organization: Annotated[str, typer.Option(help="the organisation it acts for: Organization/h1")],
     name: Annotated[str, typer.Option(help="what software it is, for people")] = "",
     id: Annotated[str | None, typer.Option(help="a client id of your own; default: a new one")] = None,
+    administrator: Annotated[
+        bool,
+        typer.Option(help="let it also define search parameters, index again, explain searches and purge"),
+    ] = False,
     store: Store = None,
 ) -> None:
     """Add a client; its secret is printed once and kept only as a hash."""
-    client, secret = _with_clients(store, lambda clients: clients.add(organization, name, id=id))
+    client, secret = _with_clients(
+        store, lambda clients: clients.add(organization, name, id=id, administrator=administrator)
+    )
     typer.echo(f"client id      {client.id}\nclient secret  {secret}\norganisation   {client.organization}")
 
 
@@ -41,6 +47,7 @@ def list_clients(store: Store = None) -> None:
     """List the clients."""
     for client in _with_clients(store, lambda clients: clients.list()):
         state = "active" if client.active else "suspended"
+        state += ", administrator" if client.administrator else ""
         typer.echo(f"{client.id}\t{client.organization}\t{state}\t{client.created}\t{client.name}")
 
 

@@ -1,10 +1,10 @@
 """Who may do what: default deny, decided in the corridor, so that no door can forget it.
 
 What a client may do is a table, not code. In this issue every authenticated client works with all
-of FHIR's types of its community, administrative and conformance types included: nothing that a
-client can write changes how the server checks, searches or lets anybody in (profiles and search
-parameters come from ``profiles/``, clients and keys from internal records). Tenancy and scopes
-narrow ``GRANTED``. Internal types (``_Client``, ``_Key``, ``_Message``) belong to the server alone.
+of FHIR's types of its community, administrative and conformance types included: what changes how the
+server searches, or what cannot be undone, is ``ADMINISTRATION``, for clients that were made administrators
+(``fhir-server client add --administrator``). Tenancy and scopes narrow ``GRANTED``. Internal types
+(``_Client``, ``_Key``, ``_Message``) belong to the server alone.
 Source: FHIR R4 security.html; RFC 6750.
 """
 
@@ -24,6 +24,11 @@ GRANTED = READS | WRITES | OPEN | {"batch", "transaction", "operation"}
 """What every authenticated client may do; an interaction that is not listed is refused."""
 
 
+ADMINISTRATION = frozenset({"define-search", "reindex", "explain", "purge"})
+"""What only an administrator may do: put search parameters in force, index again, see how a search is carried
+out, and remove versions for good."""
+
+
 def check_access(caller: Caller | None, interaction: str, type: str | None = None) -> None:
     """Refuse what ``caller`` may not do: ``interaction`` on ``type`` (None: the whole system).
 
@@ -35,9 +40,19 @@ def check_access(caller: Caller | None, interaction: str, type: str | None = Non
         raise unauthenticated()
     if caller.system:
         return
-    if interaction not in GRANTED:
+    if interaction in ADMINISTRATION:
+        _require_administrator(caller, interaction)
+    elif interaction not in GRANTED:
         raise Forbidden(f"a client may not {interaction}")
     _refuse_internal(caller, type)
+
+
+def _require_administrator(caller: Caller, interaction: str) -> None:
+    if not caller.administrator:
+        raise Forbidden(
+            f"{interaction} is for administrators: whoever runs the server makes a client one with "
+            "fhir-server client add --administrator"
+        )
 
 
 def unauthenticated() -> Unauthenticated:

@@ -42,7 +42,8 @@ _NOBODY = ("00" * 16, "00" * 32)
 class Client:
     """One client of ``organization`` (``Organization/<id>``).
 
-    ``created`` is an ISO 8601 instant, ``generation`` the version of its record.
+    ``created`` is an ISO 8601 instant, ``generation`` the version of its record. An ``administrator`` may do
+    what concerns the whole server (``access.ADMINISTRATION``).
     """
 
     id: str
@@ -51,6 +52,7 @@ class Client:
     created: str
     active: bool = True
     generation: int = 1
+    administrator: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ class Clients:
         self._now = now
         self._new_id = new_id
 
-    async def add(self, organization: str, name: str, *, id: str | None = None) -> tuple[Client, str]:
+    async def add(
+        self, organization: str, name: str, *, id: str | None = None, administrator: bool = False
+    ) -> tuple[Client, str]:
         """A new client of ``organization`` and its secret, which is not shown again.
 
         Raises InvalidContent for a malformed id or organisation, Conflict when the id is taken.
@@ -113,7 +117,7 @@ class Clients:
             record = await transaction.read(TYPE, id)
             if record is not None and not record.deleted:
                 raise Conflict(f"there is already a client {id}")
-            client = Client(id, organization, name, self._now().isoformat())
+            client = Client(id, organization, name, self._now().isoformat(), administrator=administrator)
             return await self._put(transaction, client, record.version if record else 0)
 
     async def list(self, organization: str | None = None) -> list[Client]:

@@ -98,7 +98,7 @@ class Tokens:
         client = await current_client(self._store, str(claims.get("sub")))
         if client is None or client.generation != claims.get("gen"):
             raise _refused("the access token was revoked: its client was removed or changed")
-        caller = Caller(client.id, client.organization)
+        caller = Caller(client.id, client.organization, administrator=client.administrator)
         self._remember(authorization, caller, min(expires, moment + RECHECK))
         return caller
 

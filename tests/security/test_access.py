@@ -2,7 +2,7 @@ import pytest
 
 from fhir_server.errors import Forbidden, Unauthenticated
 from fhir_server.search.query import Query
-from fhir_server.security.access import GRANTED, check_access, narrow
+from fhir_server.security.access import ADMINISTRATION, GRANTED, check_access, narrow
 from fhir_server.security.caller import SYSTEM, Caller
 
 CLIENT = Caller("c1", "Organization/h1")
@@ -14,10 +14,18 @@ def test_a_client_works_with_fhir_types(interaction):
     check_access(CLIENT, interaction)
 
 
-@pytest.mark.parametrize("interaction", ["", "purge", "Read", "read "])
+@pytest.mark.parametrize("interaction", ["", "erase", "Read", "read "])
 def test_what_is_not_in_the_table_is_refused(interaction):
     with pytest.raises(Forbidden):
         check_access(CLIENT, interaction, "Patient")
+
+
+@pytest.mark.parametrize("interaction", sorted(ADMINISTRATION))
+def test_what_concerns_the_whole_server_is_for_administrators(interaction):
+    with pytest.raises(Forbidden, match="for administrators"):
+        check_access(CLIENT, interaction, "Patient")
+    check_access(Caller("c2", "Organization/h1", administrator=True), interaction, "Patient")
+    check_access(SYSTEM, interaction)
 
 
 @pytest.mark.parametrize("interaction", sorted(GRANTED))

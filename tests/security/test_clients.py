@@ -32,7 +32,7 @@ async def test_the_store_holds_no_secret(clients, server):
     record = await server.store.read(TYPE, "his-1")
     assert secret.encode() not in record.content
     assert orjson.loads(record.content).keys() == {
-        "id", "organization", "name", "created", "active", "salt", "digest",
+        "id", "organization", "name", "created", "active", "administrator", "salt", "digest",
     }  # fmt: skip
 
 

@@ -44,6 +44,13 @@ async def test_a_token_names_the_client_and_its_organisation(tokens, his):
     assert tokens.recall(header) == Caller("his-1", "Organization/h1")
 
 
+async def test_the_token_of_an_administrator_makes_an_administrator(tokens, clients):
+    client, _ = await clients.add("Organization/h1", "", id="desk", administrator=True)
+    assert await tokens.verify(bearer(tokens.issue(client))) == Caller(
+        "desk", "Organization/h1", administrator=True
+    )
+
+
 async def test_the_claims_of_a_token(tokens, his, key, clock):
     decoded = jwt.decode(tokens.issue(his), key)
     moment = int(clock().timestamp())
