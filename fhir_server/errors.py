@@ -16,7 +16,7 @@ an error into its own words without a table of its own::
     ├── PreconditionFailed    412  ``If-Match`` differs, conditional finds many; ``PreconditionRequired`` 428
     ├── Unprocessable         422  profile, guard or rule broken: every fault at once
     ├── Throttled             429  with ``Retry-After``
-    └── StoreUnavailable      503  database away: the sender resends
+    └── StoreUnavailable      503  database away: the sender resends; ``NotReady``: an index is still being built
 
 Source: FHIR R4 http.html#status-codes; issue codes: ValueSet issue-type.
 """
@@ -203,3 +203,7 @@ class StoreUnavailable(FhirError):
     """The database is away; the sender should send again."""
 
     status, code, ack = 503, "transient", "AR"
+
+
+class NotReady(StoreUnavailable):
+    """The index that a search needs is still being built; ``Retry-After`` says when to ask again."""

@@ -1,0 +1,89 @@
+"""Arms whose rows are not all there yet: who asks for one is told so, and never gets a part of the answer.
+
+One object is shared by the registry, the store and whoever builds the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from fhir_server.errors import NotReady
+from fhir_server.search.clauses import AllOf, AnyOf, Chain, Clause, Criterion, Has, Not, Query
+from fhir_server.search.parameters import SearchParameter
+
+SOON, LATER: Final = (1, 5), 60
+"""Seconds after which to ask again: by how much is left, and when nobody knows."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the rows of some arms are: ``done`` of ``total`` resources of ``type``; ``halted``: why nobody goes on."""
+
+    type: str
+    done: int = 0
+    total: int = 0
+    halted: str = ""
+
+    @property
+    def text(self) -> str:
+        """For who has to wait."""
+        if self.halted:
+            return self.halted
+        return f"{self.done:,} of {self.total:,} resources of type {self.type} are done" if self.total else "it waits"
+
+
+class Unfinished(dict[int, Progress]):
+    """arm key → how far its rows are. Empty when every index is complete."""
+
+    def hold(self, keys: Iterable[int], progress: Progress) -> None:
+        """From now on ``keys`` cannot be searched."""
+        self.update(dict.fromkeys(keys, progress))
+
+    def release(self, keys: Iterable[int]) -> None:
+        """The rows of ``keys`` are complete."""
+        for key in keys:
+            self.pop(key, None)
+
+    def concerns(self, parameter: SearchParameter) -> Progress | None:
+        """How far ``parameter`` is, None when it is complete."""
+        keys = (*parameter.keys, *parameter.identifier_keys)
+        return next((self[key] for key in keys if key in self), None)
+
+    def require_complete(self, query: Query) -> None:
+        """Raises NotReady when ``query`` asks for, or sorts by, something whose rows are not all there."""
+        for parameter in _asked(query):
+            progress = self.concerns(parameter)
+            if progress is not None:
+                raise _refusal(parameter, progress)
+
+
+def _refusal(parameter: SearchParameter, progress: Progress) -> NotReady:
+    wait = LATER if progress.halted else SOON[progress.total > 0]
+    return NotReady(
+        f"the index of {parameter.type}.{parameter.code} is being built: {progress.text}",
+        expression=f"http.{parameter.code}",
+        headers={"Retry-After": str(wait)},
+    )
+
+
+def _asked(query: Query) -> Iterator[SearchParameter]:
+    for criterion in query.clauses:
+        yield from _parameters(criterion)
+    yield from (key.parameter for key in query.sort)
+
+
+def _parameters(criterion: Criterion) -> Iterator[SearchParameter]:
+    """Every parameter whose rows decide ``criterion``."""
+    match criterion:
+        case Clause():
+            yield criterion.parameter
+        case Chain() | Has():
+            yield criterion.parameter
+            yield from _parameters(criterion.criterion)
+        case Not():
+            yield from _parameters(criterion.criterion)
+        case AnyOf() | AllOf():
+            for each in criterion.criteria:
+                yield from _parameters(each)
