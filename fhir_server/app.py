@@ -31,6 +31,7 @@ from fhir_server.mapping import Mappings, load_mappings
 from fhir_server.model.resource import Json
 from fhir_server.referral import rules
 from fhir_server.rest.auth import token_router
+from fhir_server.rest.cors import Cors
 from fhir_server.rest.endpoint import Endpoint
 from fhir_server.rest.front import Asgi, Front
 from fhir_server.rest.log import configure_logging
@@ -200,7 +201,8 @@ def _open_http(settings: Settings, server: Server, mappings: Mappings, issued: t
     site.include_router(token_router(known, issued, Backoff(server.now)))
     site.include_router(http.router(server, lambda: mappings, admission, max_body=settings.max_body))
     site.include_router(documentation_router(OpenApi(server, ROUTES, site.openapi)))
-    return Front(endpoint, site)
+    front = Front(endpoint, site)
+    return Cors(front, settings.cors_origins.split(",")) if settings.cors_origins else front
 
 
 async def gauges(settings: Settings, server: Server) -> Mapping[str, float]:
@@ -241,6 +243,7 @@ def _compose(
         operations=find_operations(fhir_server.interactions.operations, fhir_server.referral.operations),
         lenient=settings.search_handling == "lenient",
         reference_check=settings.reference_check == "on",
+        conditional_delete=settings.conditional_delete,
     )
 
 

@@ -74,9 +74,17 @@ class Settings(BaseSettings):
     reference_check: Literal["on", "off"] = Field(
         default="off", description="on: a literal reference must point to a resource that is here"
     )
+    conditional_delete: Literal["single", "multiple"] = Field(
+        default="single",
+        description="multiple: a DELETE by criteria removes all that match; single: only one, several are an error",
+    )
     mllp_port: int = Field(default=2575, ge=0, le=65535, description="HL7 v2 door over MLLP; 0 = closed")
     max_body: Size = Field(
         default=parse_size("128 MiB"), description="larger bodies (after decompression) get 413"
+    )
+    cors_origins: str = Field(
+        default="",
+        description="origins whose web pages may call this server from a browser, separated by commas; * = any",
     )
     log: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="JSON lines on stderr; no patient data in logs"
@@ -102,6 +110,15 @@ class Settings(BaseSettings):
         except (KeyError, ValueError, OSError) as error:
             raise ValueError(f"no time zone is called {name!r}; an example is Asia/Shanghai") from error
         return name
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, text: str) -> str:
+        origins = text.replace(",", " ").split()
+        for origin in origins:
+            if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", origin):
+                raise ValueError(f"an origin is scheme://host[:port] without a path, not {origin!r}")
+        return ",".join(origins)
 
     @model_validator(mode="after")
     def _no_open_door(self) -> Settings:

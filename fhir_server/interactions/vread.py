@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from fhir_server.errors import NotFound
+from fhir_server.interactions.conditional import is_match
 from fhir_server.interactions.context import Outcome, Server
 from fhir_server.interactions.read import require_here
 from fhir_server.interactions.write import require_type
@@ -19,11 +20,18 @@ VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
 
 async def vread(
-    server: Server, caller: Caller, type: str, id: str, version: str, *, reading: Reading | None = None
+    server: Server,
+    caller: Caller,
+    type: str,
+    id: str,
+    version: str,
+    *,
+    if_none_match: str | None = None,
+    reading: Reading | None = None,
 ) -> Outcome:
     """Version ``version`` (text of the URL), current or past, in ``reading`` or among what is committed.
 
-    Raises NotFound, and Gone for the version that a delete made.
+    200, or 304 when it is the one that ``if_none_match`` names. Raises NotFound, and Gone for the version that a delete made.
     """
     require_type(server, type)
     check_access(caller, "vread", type)
@@ -32,4 +40,6 @@ async def vread(
         record = await (reading or server.store).read_version(type, id, int(version))
     if record is None:
         raise NotFound(f"there is no version {version} of {type}/{id}")
-    return Outcome(200, require_here(record, type, id))
+    found = require_here(record, type, id)
+    known = if_none_match is not None and is_match("If-None-Match", if_none_match, found)
+    return Outcome(304 if known else 200, found)

@@ -18,7 +18,7 @@ from fhir_server.interactions.subset import SUMMARIES, subset
 from fhir_server.interactions.transaction import transaction as run_bundle
 from fhir_server.interactions.update import update as update_resource
 from fhir_server.interactions.vread import vread as read_version
-from fhir_server.rest.headers import JSON_TYPES, PATCH_TYPES
+from fhir_server.rest.headers import PATCH_TYPES, RESOURCE_TYPES
 from fhir_server.rest.request import Request
 
 PARTS = frozenset({"_summary", "_elements"})
@@ -39,7 +39,14 @@ async def read(request: Request) -> Outcome:
 
 async def vread(request: Request) -> Outcome:
     """``GET {type}/{id}/_history/{version}``."""
-    found = await read_version(request.server, request.caller, request.type, request.id, request.last)
+    found = await read_version(
+        request.server,
+        request.caller,
+        request.type,
+        request.id,
+        request.last,
+        if_none_match=request.header(b"if-none-match"),
+    )
     return _part(request, found) if request.query else found
 
 
@@ -131,6 +138,19 @@ async def delete(request: Request) -> Outcome:
     )
 
 
+async def delete_by_criteria(request: Request) -> Outcome:
+    """``DELETE {type}?…``."""
+    return await delete_resource(
+        request.server,
+        request.caller,
+        request.type,
+        None,
+        criteria=urlencode(request.query),
+        if_match=request.header(b"if-match"),
+        base=request.base,
+    )
+
+
 async def history(request: Request) -> Outcome:
     """``GET _history``."""
     return await read_history(request.server, request.caller, pairs=request.query, base=request.base)
@@ -151,14 +171,26 @@ async def history_of_instance(request: Request) -> Outcome:
 
 
 async def patch(request: Request) -> Outcome:
-    """``PATCH {type}/{id}`` with a JSON Patch."""
+    """``PATCH {type}/{id}`` with a JSON Patch, a merge patch or a FHIRPath Patch."""
+    return await _patch(request, request.id, None)
+
+
+async def patch_by_criteria(request: Request) -> Outcome:
+    """``PATCH {type}?…``."""
+    return await _patch(request, None, urlencode(request.query))
+
+
+async def _patch(request: Request, id: str | None, criteria: str | None) -> Outcome:
     return await patch_resource(
         request.server,
         request.caller,
         request.type,
-        request.id,
+        id,
         await request.body(PATCH_TYPES),
+        content_type=request.content_type,
+        criteria=criteria,
         if_match=request.header(b"if-match"),
+        base=request.base,
     )
 
 
@@ -167,7 +199,7 @@ async def transaction(request: Request) -> Outcome:
     return await run_bundle(
         request.server,
         request.caller,
-        await request.body(JSON_TYPES),
+        await request.body(RESOURCE_TYPES),
         prefer=request.prefer.answer,
         base=request.base,
     )

@@ -20,7 +20,8 @@ from fhir_server.interactions.context import Server
 from fhir_server.rest.body import ClientGone, Receive
 from fhir_server.rest.bugs import bug, log_bug
 from fhir_server.rest.metrics import RequestMetrics
-from fhir_server.rest.reply import Reply, reply_error
+from fhir_server.rest.reply import Reply, reply_error, reply_options
+from fhir_server.rest.representation import is_plain, represent
 from fhir_server.rest.request import Request
 from fhir_server.rest.request_id import RequestIds
 from fhir_server.rest.routes import Route, shape_of, table
@@ -70,18 +71,32 @@ class Endpoint:
         request = Request(self._server, scope, receive, self._max_body)
         request.request_id = self._request_ids(request.headers.get(b"x-request-id"))
         try:
-            status, headers, body = await self.answer(request)
+            reply = await self.answer(request)
+            if not is_plain(request):
+                reply = await represent(request, reply)
         except FhirError as error:
-            status, headers, body = reply_error(error)
+            reply = await self._refuse(request, error)
         except ClientGone:
             return
         except Exception as error:
             log_bug(error, request.request_id, request.interaction)
-            status, headers, body = reply_error(bug(request.request_id))
+            reply = await self._refuse(request, bug(request.request_id))
+        status, headers, body = reply
         headers.append((b"x-request-id", request.request_id.encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
         self._note(request, status, perf_counter() - started)
+
+    async def _refuse(self, request: Request, error: FhirError) -> Reply:
+        """The reply that tells ``error``, in the form that the client wanted."""
+        request.settle_media()
+        reply = reply_error(error)
+        if is_plain(request):
+            return reply
+        try:
+            return await represent(request, reply)
+        except FhirError:  # it quotes what XML cannot hold
+            return reply
 
     async def answer(self, request: Request) -> Reply:
         """Find the route, find out who asks, call the interaction, form the reply. Raises FhirError."""
@@ -91,7 +106,7 @@ class Endpoint:
         if route is None or not route.open:
             request.caller = await self._admit(request.headers.get(b"authorization"))
         if route is None:
-            raise _no_route(request.method, segments, methods)
+            return _reply_otherwise(request.method, segments, methods)
         self._place(request, route, segments)
         request.base = self._base_url or self._base_of(request)
         request.read_query()
@@ -149,8 +164,11 @@ def _no_type(type: str, types: Collection[str]) -> NotFound:
     return NotFound(f"there is no resource type {type[:64]!r}{hint}", code="not-supported")
 
 
-def _no_route(method: str, segments: list[str], methods: Mapping[str, Route]) -> FhirError:
+def _reply_otherwise(method: str, segments: list[str], methods: Mapping[str, Route]) -> Reply:
+    """What OPTIONS is told. Raises NotFound or NotSupported for all else that has no row."""
     if not methods:
-        return NotFound(f"there is no address {PREFIX}/{'/'.join(segments)[:200]}")
+        raise NotFound(f"there is no address {PREFIX}/{'/'.join(segments)[:200]}")
+    if method == "OPTIONS":
+        return reply_options(methods)
     allowed = ", ".join(sorted(methods))
-    return NotSupported(f"{method} is not possible here; allowed: {allowed}", headers={"Allow": allowed})
+    raise NotSupported(f"{method} is not possible here; allowed: {allowed}", headers={"Allow": allowed})

@@ -16,7 +16,7 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Front:
-    """An ASGI application in front of two."""
+    """An ASGI application in front of two. Whatever FastAPI answers to GET it answers to HEAD."""
 
     def __init__(self, endpoint: Asgi, site: Asgi) -> None:
         self._endpoint = endpoint
@@ -31,8 +31,11 @@ class Front:
             return
         request_id = self._request_ids(dict(scope["headers"]).get(b"x-request-id"))
         scope["request_id"] = request_id
+        answer = _with_headers(send, request_id)
+        if scope["method"] == "HEAD":
+            scope, answer = {**scope, "method": "GET"}, _without_body(answer)
         try:
-            await self._site(scope, receive, _with_headers(send, request_id))
+            await self._site(scope, receive, answer)
         except Exception as error:  # answered already: FastAPI raises it again for the log
             log_bug(error, request_id, path)
 
@@ -46,3 +49,12 @@ def _with_headers(send: Send, request_id: str) -> Send:
         await send(message)
 
     return send_with_headers
+
+
+def _without_body(send: Send) -> Send:
+    async def send_head(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head

@@ -11,25 +11,33 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from time import gmtime
 
-from fhir_server.errors import NotAcceptable, UnsupportedMedia
+from fhir_server.errors import UnsupportedMedia
 
-JSON_TYPES = frozenset({"application/fhir+json", "application/json"})
-PATCH_TYPES = frozenset({"application/json-patch+json"})
+JSON_TYPES = frozenset({"application/fhir+json", "application/json", "text/json"})
+XML_TYPES = frozenset({"application/fhir+xml", "application/xml", "text/xml"})
+RESOURCE_TYPES = JSON_TYPES | XML_TYPES
+PATCH_TYPES = RESOURCE_TYPES | {"application/json-patch+json", "application/merge-patch+json"}
+PATCHES = (
+    b"application/json-patch+json, application/merge-patch+json, application/fhir+json, application/fhir+xml"
+)
+"""``Accept-Patch``: the media types of patches, without the generic names."""
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded"})
-_JSON_FORMATS = JSON_TYPES | {"json", "text/json", "application/fhir json"}
-_JSON_RANGES = JSON_TYPES | {"text/json", "application/*", "*/*"}
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
-_FHIR_VERSIONS = frozenset({"4.0", "4.0.1"})
+FHIR_VERSIONS = frozenset({"4.0", "4.0.1"})
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """``Prefer``: ``answer`` is minimal, representation or OperationOutcome; ``lenient`` None: not said."""
+    """``Prefer``: ``answer`` is minimal, representation or OperationOutcome; ``lenient`` None: not said.
+
+    ``later``: the client would rather be told where to ask later than wait (respond-async).
+    """
 
     answer: str = "representation"
     lenient: bool | None = None
+    later: bool = False
 
 
 _ANSWERS = {"minimal": "minimal", "representation": "representation", "operationoutcome": "OperationOutcome"}
@@ -48,38 +56,21 @@ def parse_media_type(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 @lru_cache(maxsize=256)
-def check_content_type(text: str, allowed: frozenset[str]) -> None:
-    """Raises UnsupportedMedia unless a body of this ``Content-Type`` can be read where ``allowed`` are."""
+def check_content_type(text: str, allowed: frozenset[str]) -> str:
+    """The media type in ``text``. Raises UnsupportedMedia unless such a body can be read where ``allowed`` are."""
     kind, parameters = parse_media_type(text)
     if kind not in allowed:
         named = kind or "none"
         raise UnsupportedMedia(
             f"Content-Type {named} cannot be read here; allowed: {', '.join(sorted(allowed))}"
         )
-    charset = dict(parameters).get("charset", "utf-8")
-    if charset not in _CHARSETS:
-        raise UnsupportedMedia(f"charset {charset} cannot be read here; FHIR's JSON is UTF-8")
-
-
-@lru_cache(maxsize=256)
-def check_format(format: str) -> None:
-    """Raises NotAcceptable unless ``_format`` asks for JSON."""
-    if parse_media_type(format)[0] not in _JSON_FORMATS:
-        raise NotAcceptable(f"_format {format} cannot be made here; allowed: json, application/fhir+json")
-
-
-@lru_cache(maxsize=1024)
-def check_accept(accept: str) -> None:
-    """Raises NotAcceptable unless one of the ranges in ``Accept`` is JSON (of R4)."""
-    if not any(_is_ours(media_range) for media_range in accept.split(",")):
-        raise NotAcceptable("none of the formats in Accept can be made here; allowed: application/fhir+json")
-
-
-def _is_ours(media_range: str) -> bool:
-    kind, parameters = parse_media_type(media_range)
     told = dict(parameters)
-    refused = told.get("q", "1").rstrip("0").rstrip(".") in {"0", ""}
-    return kind in _JSON_RANGES and not refused and told.get("fhirversion", "4.0") in _FHIR_VERSIONS
+    charset, version = told.get("charset", "utf-8"), told.get("fhirversion", "4.0")
+    if charset not in _CHARSETS:
+        raise UnsupportedMedia(f"charset {charset} cannot be read here; FHIR is UTF-8")
+    if version not in FHIR_VERSIONS:
+        raise UnsupportedMedia(f"fhirVersion {version} cannot be read here; this server speaks 4.0")
+    return kind
 
 
 @lru_cache(maxsize=256)
@@ -90,7 +81,7 @@ def parse_prefer(text: str) -> Preference:
         name, _, value = piece.partition("=")
         told[name.strip().lower()] = value.strip().strip('"').lower()
     answer = _ANSWERS.get(told.get("return", ""), "representation")
-    return Preference(answer, _HANDLINGS.get(told.get("handling", "")))
+    return Preference(answer, _HANDLINGS.get(told.get("handling", "")), "respond-async" in told)
 
 
 @lru_cache(maxsize=4096)

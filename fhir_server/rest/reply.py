@@ -6,12 +6,15 @@ Source: FHIR R4 http.html (ETag, Last-Modified, Location, Prefer).
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 import orjson
 
 from fhir_server.errors import FhirError, Issue, outcome
 from fhir_server.interactions.context import Outcome
-from fhir_server.rest.headers import http_date, parse_http_date
+from fhir_server.rest.binary import ATTACHED, resource_form, unwrap
+from fhir_server.rest.headers import PATCHES, http_date, parse_http_date
 from fhir_server.rest.request import Request
 from fhir_server.store import Record
 
@@ -31,8 +34,28 @@ def reply_read(request: Request, result: Outcome) -> Reply:
         return reply_plain(request, result)
     if result.status == 304 or _is_known(request, record):
         return 304, [*SAFE_HEADERS, *_version_headers(record)], b""
+    if request.type == "Binary" and not request.format and not request.query:
+        return _reply_binary(request, record)
     content = record.content if result.resource is None else result.resource
     return _sized(result.status, [*_JSON, *_version_headers(record)], _pretty(request, content))
+
+
+def _reply_binary(request: Request, record: Record) -> Reply:
+    """A Binary: its content, or the resource for who asks for that. Raises NotAcceptable."""
+    content = unwrap(record.content)
+    form = resource_form(request.header(b"accept"), content.kind)
+    if form is not None:
+        request.media = form
+        return _sized(200, [*_JSON, *_version_headers(record)], _pretty(request, record.content))
+    headers = [
+        (b"content-type", content.header.encode()),
+        *SAFE_HEADERS,
+        *ATTACHED,
+        *_version_headers(record),
+    ]
+    if content.security_reference:
+        headers.append((b"x-security-context", content.security_reference.encode("latin-1", "replace")))
+    return _sized(200, headers, content.bytes)
 
 
 def reply_write(request: Request, result: Outcome) -> Reply:
@@ -73,6 +96,15 @@ def reply_plain(request: Request, result: Outcome) -> Reply:
     if result.issues:
         return _sized(result.status, headers, _pretty(request, orjson.dumps(outcome(result.issues))))
     return 204, [*SAFE_HEADERS, *_encoded(result)], b""
+
+
+def reply_options(methods: Collection[str]) -> Reply:
+    """Which methods an address has, and which patches it takes."""
+    allowed = ", ".join(sorted({*methods, "OPTIONS"}))
+    headers: HeaderList = [*SAFE_HEADERS, (b"allow", allowed.encode())]
+    if "PATCH" in methods:
+        headers.append((b"accept-patch", PATCHES))
+    return 204, headers, b""
 
 
 def reply_error(error: FhirError) -> Reply:

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any
 
-from fhir_server.errors import InvalidContent
+from fhir_server.errors import FhirError, InvalidContent, NotAcceptable, NotImplementedHere
+from fhir_server.formats import from_xml
 from fhir_server.interactions.context import Server
 from fhir_server.model.resource import Resource
+from fhir_server.rest.binary import is_binary, wrap
 from fhir_server.rest.body import BOM, Receive, read_body
 from fhir_server.rest.headers import (
     FORM_TYPES,
-    JSON_TYPES,
+    RESOURCE_TYPES,
+    XML_TYPES,
     Preference,
-    check_accept,
     check_content_type,
-    check_format,
+    parse_media_type,
     parse_prefer,
 )
+from fhir_server.rest.media import FHIR_JSON, FHIR_TYPES, JSON, Media, format_media, negotiate
 from fhir_server.rest.uri import Pairs, split_query
 from fhir_server.security.caller import Caller
 
 _NO_PREFERENCE = Preference()
 DOOR_PARAMETERS = frozenset({"_format", "_pretty"})
 _BOOLEANS = {"true": True, "false": False, "": True}
+LARGE = 65_536
+"""Bytes from which a body is converted beside the event loop, so that other clients are answered meanwhile."""
 
 
 class Request:
     """What the client sent. ``type``, ``id`` and ``last`` (operation or version) are set from the path.
 
     ``query`` holds the pairs without the door's own parameters (``_format``, ``_pretty``); ``base`` is
-    the absolute address of ``/fhir``; ``interaction`` and ``pattern`` are what is counted and logged.
+    the absolute address of ``/fhir``; ``interaction`` and ``pattern`` are what is counted and logged. ``media`` is the
+    form of the answer, None until the query has been read; ``format`` tells that ``_format`` has chosen it.
     """
 
     __slots__ = (
@@ -39,10 +47,12 @@ class Request:
         "_receive",
         "base",
         "caller",
+        "format",
         "headers",
         "id",
         "interaction",
         "last",
+        "media",
         "method",
         "path",
         "pattern",
@@ -70,20 +80,48 @@ class Request:
         self.interaction = "none"
         self.pattern = "none"
         self.pretty = False
+        self.media: Media | None = None
+        self.format = False
         self.query: Pairs = ()
         self._raw_query: bytes = scope["query_string"]
         self._receive = receive
         self._limit = limit
 
     def read_query(self) -> None:
-        """Take the query apart and check that the answer's format can be made. Raises FhirError."""
+        """Take the query apart and choose the form of the answer. Raises FhirError."""
         raw = self._raw_query
         format = self._door_parameters(split_query(raw)) if raw else None
         accept = self.headers.get(b"accept")
         if format is not None:
-            check_format(format)
-        elif accept is not None and accept != b"*/*":
-            check_accept(accept.decode("latin-1"))
+            self._choose(format)
+        elif accept is None or accept == b"*/*":
+            self.media = JSON
+        else:
+            self.media = self._negotiated(accept.decode("latin-1"))
+        if b"prefer" in self.headers and self.prefer.later:
+            raise NotImplementedHere(
+                "this server answers at once: Prefer: respond-async is not possible", expression="http.Prefer"
+            )
+
+    def settle_media(self) -> None:
+        """Choose the form of an error that came before the query was read; JSON when none can be chosen."""
+        if self.media is None:
+            with suppress(FhirError):
+                self.read_query()
+        self.media = self.media or JSON
+
+    def _choose(self, format: str) -> None:
+        self.media = format_media(format)
+        self.format = True
+
+    def _negotiated(self, accept: str) -> Media:
+        """The form that ``accept`` asks for; a Binary may be asked for as what it holds (see ``binary``)."""
+        try:
+            return negotiate(accept)
+        except NotAcceptable:
+            if self.interaction in {"read", "vread"} and self.type == "Binary":
+                return JSON
+            raise
 
     def _door_parameters(self, pairs: Pairs) -> str | None:
         """Keep the pairs that are not the door's own; returns ``_format``. Raises InvalidContent."""
@@ -109,37 +147,71 @@ class Request:
         text = self.headers.get(b"prefer")
         return _NO_PREFERENCE if text is None else parse_prefer(text.decode("latin-1"))
 
+    @property
+    def content_type(self) -> str:
+        """The media type of what ``body`` gives: a resource is FHIR's JSON there, whatever it came as."""
+        kind = parse_media_type(self.header(b"content-type") or "")[0]
+        return FHIR_JSON if kind in RESOURCE_TYPES else kind
+
     async def resource(self) -> Resource:
-        """The body as a resource. Raises FhirError."""
-        return _parse(await self.body(JSON_TYPES))
+        """The body as a resource; what is sent to ``Binary`` may be anything. Raises FhirError."""
+        if self.type == "Binary":
+            return await self._binary()
+        return _parse(await self.body(RESOURCE_TYPES))
+
+    async def _binary(self) -> Resource:
+        """The Binary of a body that is one, or that it shall hold."""
+        text = self.header(b"content-type") or ""
+        kind = parse_media_type(text)[0]
+        if kind in FHIR_TYPES:
+            return _parse(await self.body(RESOURCE_TYPES))
+        raw = await self.raw_body()
+        if kind in RESOURCE_TYPES and is_binary(raw):
+            check_content_type(text, RESOURCE_TYPES)
+            return _parse(await self._as_json(raw, kind))
+        id = self.id if self.pattern == "{type}/{id}" else None
+        return wrap(raw, text, id=id, security_context=self.header(b"x-security-context"))
 
     async def resource_if_any(self) -> Resource | None:
         """The body as a resource, None when there is no body. Raises FhirError."""
-        raw = await read_body(self._receive, self.headers, self._limit)
+        raw = await self.raw_body()
         if not raw:
             return None
-        check_content_type(self.header(b"content-type") or "", JSON_TYPES)
-        return _parse(raw)
+        kind = check_content_type(self.header(b"content-type") or "", RESOURCE_TYPES)
+        return _parse(await self._as_json(raw, kind))
 
     async def form(self) -> Pairs:
         """The pairs of the query and, after them, of a form body. Raises FhirError."""
-        raw = await read_body(self._receive, self.headers, self._limit)
+        raw = await self.raw_body()
         if not raw:
             return self.query
         check_content_type(self.header(b"content-type") or "", FORM_TYPES)
         query = self.query
         format = self._door_parameters(split_query(raw, "the form"))
         if format is not None:
-            check_format(format)
+            self._choose(format)
         return query + self.query
 
     async def body(self, allowed: frozenset[str]) -> bytes:
-        """The body, whose Content-Type must be one of ``allowed``, without a byte order mark. Raises FhirError."""
-        check_content_type(self.header(b"content-type") or "", allowed)
-        raw = await read_body(self._receive, self.headers, self._limit)
+        """The body as JSON, whose Content-Type must be one of ``allowed``; XML becomes JSON. Raises FhirError."""
+        kind = check_content_type(self.header(b"content-type") or "", allowed)
+        raw = await self.raw_body()
         if not raw.strip():
-            raise InvalidContent("the body is empty; a JSON document is expected")
-        return raw.removeprefix(BOM)
+            raise InvalidContent("the body is empty; a JSON or XML document is expected")
+        return await self._as_json(raw, kind)
+
+    async def raw_body(self) -> bytes:
+        """The body as it was sent, decompressed. Raises TooLarge, UnsupportedMedia or InvalidContent."""
+        return await read_body(self._receive, self.headers, self._limit)
+
+    async def _as_json(self, raw: bytes, kind: str) -> bytes:
+        """``raw``, which is of media type ``kind``, as JSON without a byte order mark. Raises InvalidContent."""
+        if kind not in XML_TYPES:
+            return raw.removeprefix(BOM)
+        definitions = self.server.definitions
+        if len(raw) < LARGE:
+            return from_xml(definitions, raw)
+        return await to_thread(from_xml, definitions, raw)
 
 
 def _parse(raw: bytes) -> Resource:
