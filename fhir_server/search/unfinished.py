@@ -13,13 +13,17 @@ from fhir_server.errors import NotReady
 from fhir_server.search.clauses import AllOf, AnyOf, Chain, Clause, Criterion, Has, Not, Query
 from fhir_server.search.parameters import SearchParameter
 
-SOON, LATER: Final = (1, 5), 60
-"""Seconds after which to ask again: by how much is left, and when nobody knows."""
+SOON: Final = 5
+LATER: Final = 60
+"""Seconds after which to ask again: while somebody works on it, and when nobody does."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far the rows of some arms are: ``done`` of ``total`` resources of ``type``; ``halted``: why nobody goes on."""
+    """How far the rows of some arms are: ``done`` of ``total`` resources of ``type``.
+
+    ``halted`` says why nobody goes on ("": somebody does, or will).
+    """
 
     type: str
     done: int = 0
@@ -31,7 +35,7 @@ class Progress:
         """For who has to wait."""
         if self.halted:
             return self.halted
-        return f"{self.done:,} of {self.total:,} resources of type {self.type} are done" if self.total else "it waits"
+        return f"{self.done:,} of {self.total:,} resources of type {self.type} are done"
 
 
 class Unfinished(dict[int, Progress]):
@@ -51,6 +55,11 @@ class Unfinished(dict[int, Progress]):
         keys = (*parameter.keys, *parameter.identifier_keys)
         return next((self[key] for key in keys if key in self), None)
 
+    def require_rows(self, key: int) -> None:
+        """Raises NotReady when the rows of ``key`` are not all there."""
+        if key in self:
+            raise NotReady(f"an index is being built: {self[key].text}", headers={"Retry-After": str(SOON)})
+
     def require_complete(self, query: Query) -> None:
         """Raises NotReady when ``query`` asks for, or sorts by, something whose rows are not all there."""
         for parameter in _asked(query):
@@ -60,11 +69,10 @@ class Unfinished(dict[int, Progress]):
 
 
 def _refusal(parameter: SearchParameter, progress: Progress) -> NotReady:
-    wait = LATER if progress.halted else SOON[progress.total > 0]
     return NotReady(
         f"the index of {parameter.type}.{parameter.code} is being built: {progress.text}",
         expression=f"http.{parameter.code}",
-        headers={"Retry-After": str(wait)},
+        headers={"Retry-After": str(LATER if progress.halted else SOON)},
     )
 
 
