@@ -47,6 +47,25 @@ class Page(msgspec.Struct, frozen=True):
     total: int | None = None
 
 
+class Version(msgspec.Struct, frozen=True):
+    """One version of one resource, without its content. ``number`` is the store's own order of resources by their
+    creation; the rest is as in Record."""
+
+    number: int
+    type: str
+    id: str
+    version: int
+    updated: int
+    sequence: int
+
+
+class Referring(msgspec.Struct, frozen=True):
+    """What refers to something, the resource that was created first at the beginning, as it was at ``moment``."""
+
+    versions: tuple[Version, ...]
+    moment: tuple[int, int]
+
+
 class Reading(Protocol):
     """What can be read, inside a transaction (with its own writes) or outside (committed only)."""
 
@@ -98,6 +117,13 @@ class Store(Reading, Protocol):
     ) -> Page:
         """Versions, newest first, of one resource, of one type or of all FHIR types (a type that begins with ``_``
         only when named). ``since``: updated at or after; ``at``: the versions current at that moment."""
+
+    async def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None = None) -> Referring:
+        """The not deleted versions that match one of ``queries``, each of another type and with one clause of a
+        reference parameter whose values have a type. ``moment``: as it was then (from an earlier answer); None: now."""
+
+    async def terms(self, key: int, limit: int) -> list[tuple[str, str]]:
+        """The different (code, system) of a token arm, or (uri, "") of a uri arm; at most ``limit``."""
 
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """Writes in the order they were made, with a ``sequence`` greater than ``after``."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import groupby
 from math import inf
+from operator import itemgetter
 from time import monotonic
 from typing import Final
 
+import orjson
 import zstandard
 
 from fhir_server.search.query import Query
-from fhir_server.store import Page, Record
+from fhir_server.store import Page, Record, Referring
 from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.cursor import Place, context_of, read_cursor
 from fhir_server.stores.sqlite.faults import is_interrupted, unavailable
@@ -19,6 +22,7 @@ from fhir_server.stores.sqlite.memos import Memos
 from fhir_server.stores.sqlite.moment import Moment, Then, snapshot
 from fhir_server.stores.sqlite.past import Archive, Extract, Past
 from fhir_server.stores.sqlite.prepared import PreparedPages
+from fhir_server.stores.sqlite.referring import referring, terms
 from fhir_server.stores.sqlite.search import Cut, Search, first_page, later_page, sorted_page
 from fhir_server.stores.sqlite.symbols import Symbols
 
@@ -26,6 +30,9 @@ METHODS: Final = ("DELETE", "POST", "PUT", "PATCH")
 """``resource.method`` is the place in this tuple: 0 means deleted."""
 
 CURRENT: Final = "SELECT version, updated, method, content, sequence FROM resource WHERE tid = ? AND id = ?"
+MANY: Final = """
+    SELECT r.id, r.version, r.updated, r.method, r.content, r.sequence
+    FROM json_each(?) v CROSS JOIN resource r ON r.tid = ? AND r.id = v.value WHERE r.method > 0"""
 PAST: Final = """
     SELECT h.version, h.updated, h.method, h.content, h.sequence FROM resource r
     JOIN history h ON h.rid = r.rid AND h.version = ? WHERE r.tid = ? AND r.id = ?"""
@@ -75,8 +82,17 @@ class Reader:
 
     def read_many(self, keys: Sequence[tuple[str, str]]) -> list[Record]:
         """See ``store.Reading.read_many``."""
-        found = (self.read(type, id) for type, id in keys)
-        return [record for record in found if record is not None and not record.deleted]
+        try:
+            groups = groupby(keys, key=itemgetter(0))
+            return [
+                record for type, group in groups for record in self._of_type(type, [id for _, id in group])
+            ]
+        except (sqlite3.Error, zstandard.ZstdError) as error:
+            raise unavailable(error) from error
+
+    def _of_type(self, type: str, ids: Sequence[str]) -> list[Record]:
+        rows = self.connection.execute(MANY, (orjson.dumps(ids).decode(), self.type_number(type)))
+        return [self.record(type, *row) for row in rows]
 
     def read_version(self, type: str, id: str, version: int) -> Record | None:
         """See ``store.Reading.read_version``."""
@@ -131,6 +147,28 @@ class Reader:
         self._start()
         try:
             return self._search(query).total()
+        except sqlite3.Error as error:
+            raise _told(error) from error
+        finally:
+            self._deadline = inf
+
+    def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None) -> Referring:
+        """See ``store.Store.referring``."""
+        self._start()
+        past = Past(self._archive, Moment(*moment), self._exists) if moment else None
+        try:
+            with snapshot(self.connection):
+                return referring(self.connection, self._symbols, queries, past)
+        except (sqlite3.Error, zstandard.ZstdError) as error:
+            raise _told(error) from error
+        finally:
+            self._deadline = inf
+
+    def terms(self, key: int, limit: int) -> list[tuple[str, str]]:
+        """See ``store.Store.terms``."""
+        self._start()
+        try:
+            return terms(self.connection, key, limit)
         except sqlite3.Error as error:
             raise _told(error) from error
         finally:

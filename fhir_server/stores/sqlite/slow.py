@@ -6,14 +6,15 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
-from fhir_server.search.query import Query
-from fhir_server.store import Page
 from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.memos import Memos
 from fhir_server.stores.sqlite.past import Extract
 from fhir_server.stores.sqlite.reader import Reader
 from fhir_server.stores.sqlite.symbols import Symbols
+
+T = TypeVar("T")
 
 
 class SlowReader:
@@ -29,17 +30,9 @@ class SlowReader:
         self._thread = ThreadPoolExecutor(1, "fhir-slow-search")
         self._reader: Reader | None = None
 
-    async def search(self, query: Query) -> Page:
-        """See ``store.Reading.search``."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: self._open().search(query)
-        )
-
-    async def count(self, query: Query) -> int:
-        """See ``store.Reading.count``."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: self._open().count(query)
-        )
+    async def ask(self, question: Callable[[Reader], T]) -> T:
+        """What ``question`` makes of the reader."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: question(self._open()))
 
     async def close(self) -> None:
         """Wait for what is running, then let go."""

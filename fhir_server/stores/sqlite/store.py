@@ -7,13 +7,14 @@ the commit, which waits for the disk, runs in a thread of its own (see ``writer`
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import zstandard
 
 from fhir_server.search.query import Query
-from fhir_server.store import Page, Record
+from fhir_server.store import Page, Record, Referring
 from fhir_server.stores.sqlite.batch import Extract
 from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
@@ -26,6 +27,8 @@ from fhir_server.stores.sqlite.schema import connect, prepare
 from fhir_server.stores.sqlite.slow import SlowReader
 from fhir_server.stores.sqlite.transaction import SqliteTransaction
 from fhir_server.stores.sqlite.writer import Writer
+
+T = TypeVar("T")
 
 WRITE_CACHE = 32 * 1024
 READ_CACHE = 24 * 1024
@@ -106,14 +109,26 @@ class SqliteStore:
         try:
             return self._reader.search(query)
         except TooSlow:
-            return await self._slow.search(query)
+            return await self._slow.ask(lambda reader: reader.search(query))
 
     async def count(self, query: Query) -> int:
         """See ``store.Reading.count``."""
+        return await self._ask(lambda reader: reader.count(query))
+
+    async def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None = None) -> Referring:
+        """See ``store.Store.referring``."""
+        return await self._ask(lambda reader: reader.referring(queries, moment))
+
+    async def terms(self, key: int, limit: int) -> list[tuple[str, str]]:
+        """See ``store.Store.terms``."""
+        return await self._ask(lambda reader: reader.terms(key, limit))
+
+    async def _ask(self, question: Callable[[Reader], T]) -> T:
+        """Ask the reader of the event loop; when that takes too long, the one that has a thread."""
         try:
-            return self._reader.count(query)
+            return question(self._reader)
         except TooSlow:
-            return await self._slow.count(query)
+            return await self._slow.ask(question)
 
     async def history(
         self,
