@@ -210,11 +210,16 @@ def value_sets(resources: list[Json], systems: Mapping[str, Json]) -> dict[str, 
 def codes(item: Json, systems: Mapping[str, Json], others: Mapping[str, Json]) -> list[str] | None:
     """The codes of a value set; None when it is open."""
     try:
-        return sorted(
-            {concept.code for concept in expand(item, systems.get, others.get) if not concept.abstract}
-        )
+        kept = {name: value for name, value in item.items() if name != "expansion"}
+        found = expand(kept, lambda url: of(systems, url), lambda url: of(others, url))
+        return sorted({concept.code for concept in found if not concept.abstract})
     except OpenValueSet:
         return None
+
+
+def of(known: Mapping[str, Json], url: str) -> Json | None:
+    """What has this canonical, with or without its version (v2 tables have versions in their very URL)."""
+    return known.get(url) or known.get(url.partition("|")[0])
 
 
 def required_codes(

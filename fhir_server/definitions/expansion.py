@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 Json = Mapping[str, Any]
@@ -69,6 +70,25 @@ class Hierarchy:
                 waiting.extend(self.children.get(below, ()))
         return found & self.concepts.keys()
 
+    def ancestors(self, code: str) -> set[str]:
+        """All codes above ``code``, without itself."""
+        found: set[str] = set()
+        waiting = list(self._parents.get(code, ()))
+        while waiting:
+            above = waiting.pop()
+            if above not in found:
+                found.add(above)
+                waiting.extend(self._parents.get(above, ()))
+        return found & self.concepts.keys()
+
+    @cached_property
+    def _parents(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for parent, below in self.children.items():
+            for code in below:
+                found.setdefault(code, []).append(parent)
+        return found
+
 
 def is_abstract(concept: Json) -> bool:
     """True for a concept whose property says that it is only a heading."""
@@ -86,6 +106,9 @@ FILTERS: Mapping[str, Callable[[Hierarchy, str], set[str]]] = {
     "is-a": _is_a,
     "descendent-of": lambda tree, value: tree.descendants(value),
     "is-not-a": lambda tree, value: tree.concepts.keys() - _is_a(tree, value),
+    "generalizes": lambda tree, value: tree.ancestors(value) | ({value} & tree.concepts.keys()),
+    "in": lambda tree, value: tree.concepts.keys() & set(value.split(",")),
+    "not-in": lambda tree, value: tree.concepts.keys() - set(value.split(",")),
 }
 
 
@@ -96,6 +119,14 @@ def _by_property(tree: Hierarchy, name: str, value: str) -> set[str]:
         for item in concept.get("property", ())
         if item["code"] == name and _text(item) == value
     }
+
+
+def _listed(op: str, value: str) -> list[str]:
+    return value.split(",") if op == "in" else [value]
+
+
+def _has(concept: Json, name: str) -> bool:
+    return any(item["code"] == name for item in concept.get("property", ()))
 
 
 def _text(item: Json) -> str | None:
@@ -111,15 +142,19 @@ def _filtered(tree: Hierarchy, rule: Json) -> set[str]:
         return FILTERS[op](tree, value)
     if name == "code" and op == "regex":
         return {code for code in tree.concepts if re.fullmatch(value, code)}
-    if op == "=":
-        return _by_property(tree, name, value)
+    if op in {"=", "in"}:
+        return set().union(*(_by_property(tree, name, each) for each in _listed(op, value)))
+    if op == "exists":
+        having = {code for code, concept in tree.concepts.items() if _has(concept, name)}
+        return having if value == "true" else tree.concepts.keys() - having
     raise OpenValueSet(f"the filter {name} {op} is not supported")
 
 
 def expand(value_set: Json, system: Find, other: Find) -> tuple[Concept, ...]:
     """The codes of ``value_set`` in the order of its definition.
 
-    ``system`` and ``other`` find CodeSystems and ValueSets by URL (None: not here). Raises
+    ``system`` and ``other`` find CodeSystems and ValueSets by URL, which may end in ``|version`` (None: not here).
+    A value set that cannot be computed but carries a whole expansion is what the expansion says. Raises
     OpenValueSet when a part cannot be listed: the system is not here or not complete.
     """
     return tuple(_expand(value_set, system, other, frozenset()).values())
@@ -131,16 +166,44 @@ def _expand(
     url = value_set.get("url", "")
     if url in seen:
         raise OpenValueSet(f"{url} includes itself")
+    try:
+        return _composed(value_set, system, other, seen | {url})
+    except OpenValueSet:
+        ready = _expanded(value_set.get("expansion") or {})
+        if ready is None:
+            raise
+        return ready
+
+
+def _expanded(expansion: Json) -> dict[tuple[str, str], Concept] | None:
+    """What an expansion lists, None when it is a part only or there is none."""
+    found: dict[tuple[str, str], Concept] = {}
+    waiting = list(expansion.get("contains", ()))
+    while waiting:
+        item = waiting.pop()
+        waiting += item.get("contains", ())
+        if "code" in item and "system" in item:
+            concept = Concept(
+                item["system"], item["code"], item.get("display", ""), item.get("abstract", False)
+            )
+            found[concept.system, concept.code] = concept
+    is_part = expansion.get("offset", 0) > 0 or expansion.get("total", 0) > len(found)
+    return None if is_part or not found else found
+
+
+def _composed(
+    value_set: Json, system: Find, other: Find, seen: frozenset[str]
+) -> dict[tuple[str, str], Concept]:
     compose = value_set.get("compose") or {}
     if not compose.get("include"):
-        raise OpenValueSet(f"{url} has no definition of its content")
+        raise OpenValueSet(f"{value_set.get('url', 'it')} has no definition of its content")
     found: dict[tuple[str, str], Concept] = {}
     for part in compose["include"]:
         found.update(
-            (key, item) for key, item in _part(part, system, other, seen | {url}).items() if key not in found
+            (key, item) for key, item in _part(part, system, other, seen).items() if key not in found
         )
     for part in compose.get("exclude", ()):
-        for key in _part(part, system, other, seen | {url}):
+        for key in _part(part, system, other, seen):
             found.pop(key, None)
     return found
 
@@ -149,7 +212,7 @@ def _part(part: Json, system: Find, other: Find, seen: frozenset[str]) -> dict[t
     """One include or exclude: what is in its system part and in every value set it names."""
     sides = [_from_system(part, system)] if "system" in part else []
     for reference in part.get("valueSet", ()):
-        referred = other(reference.partition("|")[0])
+        referred = other(reference)
         if referred is None:
             raise OpenValueSet(f"{reference} is not here")
         sides.append(_expand(referred, system, other, seen))
@@ -161,7 +224,7 @@ def _part(part: Json, system: Find, other: Find, seen: frozenset[str]) -> dict[t
 
 def _from_system(part: Json, find: Find) -> dict[tuple[str, str], Concept]:
     url = part["system"]
-    system = find(url)
+    system = find(f"{url}|{part['version']}" if "version" in part else url)
     if "concept" in part:
         return {(url, item.code): item for item in _enumerated(url, part["concept"], system)}
     if system is None or system.get("content") != "complete":

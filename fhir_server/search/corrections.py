@@ -18,7 +18,7 @@ EXPRESSIONS: Mapping[tuple[str, str], str] = {
 }
 """(SearchParameter URL, expression as published) → expression used; a composite's components likewise."""
 
-NOT_INDEXED = frozenset({"_text", "_content", "_filter", "_query", "_list", "_has", "_type"})
+NOT_INDEXED = frozenset({"_filter", "_query", "_list", "_has", "_type"})
 """Parameters that are no expression over a resource: they need machinery of their own."""
 
 PRIMARY_DATES: Mapping[str, tuple[str, ...]] = {

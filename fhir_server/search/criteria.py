@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 from fhir_server.search.clauses import AnyOf, Chain, Criterion, Has
 from fhir_server.search.faults import Refusal, Unknown
-from fhir_server.search.plain import Plain, checked_target
+from fhir_server.search.modifiers import checked_target, read_clause
 from fhir_server.search.registry import Registry, SearchParameter
 from fhir_server.search.types.base import Reading
 
@@ -25,7 +25,7 @@ class Criteria:
 
     def __init__(self, registry: Registry, reading: Reading) -> None:
         self.registry = registry
-        self.plain = Plain(registry, reading)
+        self.reading = reading
         self._relations = 0
 
     def criterion(self, type: str, name: str, value: str) -> Criterion:
@@ -47,7 +47,7 @@ class Criteria:
         special = SPECIAL.get(code)
         if special is not None:
             return special(self, type, modifier, value)
-        return self.plain.criterion(self._parameter(type, code), modifier, value)
+        return read_clause(self._parameter(type, code), modifier, value, self.reading)
 
     # ── chains ────────────────────────────────────────────────────────────────
 
@@ -155,7 +155,7 @@ SPECIAL: Mapping[str, Callable[[Criteria, str, str, str], Criterion]] = {
 """Criteria that are no search parameters of a type: code → what reads (type, modifier, value)."""
 
 
-LATER = frozenset({"_text", "_content", "_filter", "_contained", "_containedType"})
+LATER = frozenset({"_filter", "_contained", "_containedType"})
 
 
 def _first(name: str) -> str:

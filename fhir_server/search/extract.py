@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
+from functools import partial
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Any
@@ -18,16 +19,21 @@ import orjson
 from fhir_server.definitions import Definitions
 from fhir_server.search.branches import Branch, Emitters, grow, prune
 from fhir_server.search.composites import composites
-from fhir_server.search.index import OPEN_LOW, DateRow, IndexValues, NumberRow, StringRow
+from fhir_server.search.index import OPEN_LOW, DateRow, IndexValues, NumberRow, ReferenceRow, StringRow
 from fhir_server.search.registry import Arm, Registry
+from fhir_server.search.texts import Texts
 from fhir_server.search.types.base import Emit, Rows
 from fhir_server.search.walking import walker
 
-RULES = 1
+RULES = 2
 """To be raised when this program comes to make other rows of the same resource; stores are then indexed again."""
+
+MOST_FOLLOWED = 1024
+"""Combinations of arms that ``Extractor.references`` keeps compiled."""
 
 Json = dict[str, Any]
 Extract = Callable[[Json], IndexValues]
+References = Callable[[Json], list[ReferenceRow]]
 _new: Any = tuple.__new__
 
 
@@ -47,18 +53,50 @@ class Extractor:
         self._zone = zone
         self._base_url = base_url
         self._revision = registry.revision
+        self._texts = Texts(registry)
         self._compiled: dict[str, Extract] = {}
+        self._following: dict[tuple[str, frozenset[int]], References] = {}
 
     def __call__(self, data: Json) -> IndexValues:
         """The rows of the resource ``data``."""
-        if self._revision != self.registry.revision:
-            self._compiled.clear()
-            self._revision = self.registry.revision
+        self._renew()
         type = data["resourceType"]
         extract = self._compiled.get(type)
         if extract is None:
             extract = self._compiled[type] = self._compile(type)
         return extract(data)
+
+    def references(self, type: str, keys: frozenset[int]) -> References:
+        """What gives the reference rows of the arms ``keys`` alone, of a resource of ``type``; a reference that
+        names a version has a row without it, and then one with it."""
+        self._renew()
+        known = self._following.get((type, keys))
+        if known is None:
+            if len(self._following) >= MOST_FOLLOWED:
+                self._following.clear()
+            known = self._following[type, keys] = self._follow(type, keys)
+        return known
+
+    def _renew(self) -> None:
+        """Forget what was compiled for parameters that have changed since."""
+        if self._revision != self.registry.revision:
+            self._compiled.clear()
+            self._following.clear()
+            self._revision = self.registry.revision
+
+    def _follow(self, type: str, keys: frozenset[int]) -> References:
+        root = Branch()
+        for key, arm in self.registry.arms(type).items():
+            if key in keys:
+                grow(self.registry.model, self.emitters, root, type, arm)
+        walk = walker(prune(root))
+
+        def follow(data: Json) -> list[ReferenceRow]:
+            rows = Rows(data)
+            walk(data, rows)
+            return rows.references
+
+        return follow
 
     def fingerprint(self) -> str:
         """Changes when the same resource would give other rows: other parameters, zone, base address, or RULES."""
@@ -82,10 +120,10 @@ class Extractor:
                 grow(model, self.emitters, root, type, arm)
         for arms in bases.values():
             grow(model, self.emitters, root, type, arms[0], composites(model, self.emitters, arms))
-        return _extract(walker(prune(root)), self.registry.primary_dates(type))
+        return _extract(walker(prune(root)), self.registry.primary_dates(type), self._texts)
 
 
-def _extract(walk: Emit, primary: Sequence[Sequence[int]]) -> Extract:
+def _extract(walk: Emit, primary: Sequence[Sequence[int]], texts: Texts) -> Extract:
     def extract(data: Json) -> IndexValues:
         rows = Rows(data)
         walk(data, rows)
@@ -99,6 +137,7 @@ def _extract(walk: Emit, primary: Sequence[Sequence[int]]) -> Extract:
             _numbers(_once(rows.numbers)) if rows.numbers else [],
             _once(rows.composites),
             rows.positions,
+            partial(texts, data),
         )
 
     return extract
@@ -170,4 +209,4 @@ def _numbers(rows: Sequence[tuple[int, float, float, str, str]]) -> list[NumberR
     return [_new(NumberRow, (*row, mark)) for row, mark in zip(rows, marks, strict=True)]
 
 
-__all__ = ["Extract", "Extractor", "edges"]
+__all__ = ["Extract", "Extractor", "References", "edges"]

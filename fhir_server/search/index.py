@@ -8,8 +8,13 @@ parameter reads one or several keys (``SearchParameter.keys``), so ``combo-code`
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+NARRATIVE: Final = -1
+CONTENT: Final = -2
+"""The keys of texts that belong to no arm: ``_text`` and ``_content``."""
 
 OPEN_LOW, OPEN_HIGH = -(2**62), 2**62
 """The ends of a period that has no start or no end: before and after every date."""
@@ -93,9 +98,26 @@ class PositionRow(NamedTuple):
     longitude: float
 
 
+class TextRow(NamedTuple):
+    """One text by its words (``search.types.words``): the display of a code under the key of its arm, the narrative
+    under NARRATIVE, each string of the content under CONTENT."""
+
+    key: int
+    words: tuple[str, ...]
+
+
+def no_texts() -> Sequence[TextRow]:
+    """Of a resource that has no texts to be searched."""
+    return ()
+
+
 @dataclass(slots=True)
 class IndexValues:
-    """All rows of one resource. ``date`` is its primary clinical date (microseconds; 0 when it has none)."""
+    """All rows of one resource. ``date`` is its primary clinical date (microseconds; 0 when it has none).
+
+    ``texts`` gives what full text search looks at; it is called only when it is needed, because it costs more than
+    all the rows.
+    """
 
     date: int = 0
     tokens: list[TokenRow] = field(default_factory=list)
@@ -106,3 +128,4 @@ class IndexValues:
     numbers: list[NumberRow] = field(default_factory=list)
     composites: list[CompositeRow] = field(default_factory=list)
     positions: list[PositionRow] = field(default_factory=list)
+    texts: Callable[[], Sequence[TextRow]] = field(default=no_texts, compare=False, repr=False)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from fhir_server.search.clauses import AllOf, AnyOf, Chain, Clause, Criterion, Has, Not, Query
 from fhir_server.search.index import IndexValues
 from fhir_server.search.parameters import SearchParameter
-from fhir_server.search.types import composite, date
+from fhir_server.search.types import composite, date, fulltext
 from fhir_server.search.types.simple import SIMPLE
 
 Row = Any
@@ -75,6 +75,9 @@ def _unrelated(relation: Chain | Has, resource: Indexed) -> bool:
 
 def _clause_holds(clause: Clause, resource: Indexed) -> bool:
     parameter = clause.parameter
+    if clause.modifier == fulltext.MODIFIER:
+        said = [row for row in resource.values.texts() if row.key in parameter.keys]
+        return any(fulltext.admits(value, None, row) for row in said for value in clause.values)
     if parameter.column is not None:
         return COLUMNS[parameter.column](clause.values, resource.id, resource.updated)
     rows = rows_of(parameter, resource.values)

@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 from fhir_server.errors import Unprocessable
 from fhir_server.search.arms import Path
+from fhir_server.search.index import CONTENT, NARRATIVE
 
 
 def arm_key(type: str, path: str, kind: str) -> int:
@@ -27,8 +28,8 @@ class SearchParameter:
     ``keys`` are the arms whose rows hold its values. ``target`` restricts a reference parameter
     that shares an arm (``patient`` reads ``subject``'s rows of type Patient, no URL of another server);
     ``system`` a token parameter that does (``phone`` reads ``telecom``'s rows of system phone).
-    ``targets`` are the types a reference may point to. ``column`` is "id", "updated" or None: the
-    parameters ``_id`` and ``_lastUpdated`` are columns of every record. ``identifier_keys`` are the
+    ``targets`` are the types a reference may point to. ``column`` is "id", "updated", "text", "content" or None: the
+    parameters ``_id``, ``_lastUpdated``, ``_text`` and ``_content`` are about every record. ``identifier_keys`` are the
     token rows of a reference parameter's logical references (``Reference.identifier``). ``implicit`` are the
     value sets of a token parameter that reads ``code`` elements only (("boolean",) for booleans): their
     systems may be named in a search.
@@ -71,7 +72,14 @@ class Arm:
         return f"{self.path}${inside}" if inside else str(self.path)
 
 
-COLUMNS: Mapping[str, str] = {"_id": "id", "_lastUpdated": "updated"}
+COLUMNS: Mapping[str, str] = {
+    "_id": "id",
+    "_lastUpdated": "updated",
+    "_text": "text",
+    "_content": "content",
+}
+TEXTS: Mapping[str, int] = {"_text": NARRATIVE, "_content": CONTENT}
+"""Parameters of full text → the key of their rows."""
 ROWS: Mapping[str, str] = {"quantity": "number", "special": "position"}
 """Parameter kind → kind of rows, where the names differ."""
 

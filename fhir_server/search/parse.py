@@ -17,6 +17,7 @@ from fhir_server.search.clauses import Criterion, Query
 from fhir_server.search.control import Controls
 from fhir_server.search.criteria import Criteria
 from fhir_server.search.faults import Refusal, Unknown
+from fhir_server.search.lookups import Lookups
 from fhir_server.search.registry import Registry
 from fhir_server.search.remembered import is_lasting
 from fhir_server.search.types.base import Reading
@@ -31,21 +32,24 @@ def parse_query(
     zone: tzinfo,
     base_url: str | None = None,
     now: datetime | None = None,
+    lookups: Lookups | None = None,
 ) -> Query:
     """The search of ``type`` that ``pairs`` ask for.
 
     ``zone`` is that of dates without one, ``base_url`` this server's address, ``now`` what ``ap`` measures
-    dates from (None: the clock). Raises InvalidSearch with an issue for every fault. ``lenient`` leaves out
-    parameters that are unknown or not supported, and lists them in ``ignored``; a wrong modifier or value is a
-    fault all the same, because without it the answer would say something else than was asked.
+    dates from (None: the clock), ``lookups`` what other resources say (None: what definitions and profiles say).
+    Raises InvalidSearch with an issue for every fault, and NotFetched. ``lenient`` leaves out parameters that are
+    unknown or not supported, and lists them in ``ignored``; a wrong modifier or value is a fault all the same,
+    because without it the answer would say something else than was asked.
     """
     key = (type, tuple(pairs), lenient, zone, base_url)
     query = registry.remembered.recall(key)
     if query is None:
         moment = time.time() if now is None else now.timestamp()
-        reading = Reading(registry.definitions, zone, base_url, int(moment * 1_000_000))
+        lookups = lookups or Lookups(registry.definitions.terminology())
+        reading = Reading(registry.definitions, zone, base_url, int(moment * 1_000_000), lookups)
         query = _parse(registry, type, pairs, reading, lenient)
-        if is_lasting(pairs):
+        if is_lasting(pairs) and not lookups.used:
             registry.remembered.keep(key, query)
     return query
 
@@ -80,6 +84,7 @@ class _Parser:
 
     def query(self) -> Query:
         """The finished query. Raises InvalidSearch when anything was wrong."""
+        self.issues += self.controls.conflicts()
         if self.issues:
             raise InvalidSearch(issues=self.issues)
         settings = self.controls.settings

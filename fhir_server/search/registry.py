@@ -15,7 +15,7 @@ from fhir_server.errors import Unprocessable
 from fhir_server.fhirpath import Model
 from fhir_server.search.clauses import Query
 from fhir_server.search.corrections import NOT_INDEXED, PRIMARY_DATES, USUAL_PRIMARY_DATE
-from fhir_server.search.parameters import Arm, SearchParameter, TypeParameters, arm_key
+from fhir_server.search.parameters import TEXTS, Arm, SearchParameter, TypeParameters, arm_key
 from fhir_server.search.remembered import Remembered
 from fhir_server.search.translate import Translator
 
@@ -109,7 +109,7 @@ class Registry:
             raise KeyError(type)
         known = TypeParameters()
         for definition in self._applicable(type):
-            if definition.expression and definition.code not in NOT_INDEXED:
+            if definition.code in TEXTS or (definition.expression and definition.code not in NOT_INDEXED):
                 known.parameters[definition.code] = self._translator.translate(known, type, definition)
         return known
 

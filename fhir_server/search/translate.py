@@ -14,7 +14,7 @@ from fhir_server.fhirpath import ExpressionError, Model, parse
 from fhir_server.search.arms import Path, paths
 from fhir_server.search.corrections import EXPRESSIONS
 from fhir_server.search.leaves import DECOMPOSED, implicit_systems, leaves, reference_targets
-from fhir_server.search.parameters import COLUMNS, ROWS, Arm, SearchParameter, TypeParameters, arm_key
+from fhir_server.search.parameters import COLUMNS, ROWS, TEXTS, Arm, SearchParameter, TypeParameters, arm_key
 
 
 class Translator:
@@ -48,7 +48,8 @@ class Translator:
             description=definition.description,
         )
         if definition.code in COLUMNS:
-            return replace(parameter, column=COLUMNS[definition.code])
+            keys = (TEXTS[definition.code],) if definition.code in TEXTS else ()
+            return replace(parameter, column=COLUMNS[definition.code], keys=keys)
         found = self._paths(type, definition.url, definition.expression)
         if definition.kind == "composite":
             return self._composite(known, parameter, definition, found)

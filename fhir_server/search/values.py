@@ -30,8 +30,16 @@ class StringValue:
 
 
 @dataclass(frozen=True, slots=True)
+class TextValue:
+    """Words that must follow each other (``search.types.words``); with ``open`` the last one may go on."""
+
+    words: tuple[str, ...]
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DateValue:
-    """``prefix`` is eq ne gt lt ge le sa eb ap; ``[low, high)`` in microseconds since 1970 UTC.
+    """``prefix`` is eq ne gt lt ge le sa eb ap, or co of ``_filter``; ``[low, high)`` in microseconds since 1970 UTC.
 
     With ``ap`` the interval is already widened. ``search.types.date.admits`` says what each prefix means.
     """
@@ -56,11 +64,15 @@ class NumberValue:
 
 @dataclass(frozen=True, slots=True)
 class QuantityValue:
-    """A number with ``system`` and ``code`` (None: any). ``code`` matches Quantity.code or .unit."""
+    """A number with ``system`` and ``code`` (None: any). ``code`` matches Quantity.code or .unit.
+
+    ``others`` are the same quantity in the other UCUM units that it can be converted to.
+    """
 
     number: NumberValue
     system: str | None
     code: str | None
+    others: tuple[QuantityValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,12 @@ def value_set(*include: dict[str, Any], exclude: tuple[dict[str, Any], ...] = ()
 
 
 def codes(item: dict[str, Any], *others: dict[str, Any]) -> list[str]:
-    known = {other["url"]: other for other in others}
-    return [concept.code for concept in expand(item, {"http://t/s": SYSTEM}.get, known.get)]
+    known = {other["url"]: other for other in (SYSTEM, *others)}
+
+    def find(url: str) -> dict[str, Any] | None:
+        return known.get(url.partition("|")[0])
+
+    return [concept.code for concept in expand(item, find, find)]
 
 
 def where(op: str, value: str, property: str = "concept") -> dict[str, Any]:
@@ -58,6 +62,12 @@ def where(op: str, value: str, property: str = "concept") -> dict[str, Any]:
         (where("is-a", "nothing"), []),
         (where("regex", "a.*", "code"), ["a", "a1", "a2"]),
         (where("=", "x", "kind"), ["a1"]),
+        (where("in", "y,x", "kind"), ["a1"]),
+        (where("in", "b,z,a2"), ["a2", "b"]),
+        (where("not-in", "a,b"), ["a1", "a2", "b1", "b2"]),
+        (where("generalizes", "b1"), ["a", "a2", "b", "b1"]),
+        (where("exists", "true", "kind"), ["a1"]),
+        (where("exists", "false", "kind"), ["a", "a2", "b", "b1", "b2"]),
     ],
 )
 def test_what_an_include_means(include: dict[str, Any], expected: list[str]) -> None:
@@ -73,12 +83,27 @@ def test_exclude_takes_away_and_value_sets_of_one_include_intersect() -> None:
     assert codes(value_set({"valueSet": ["http://t/small"]}), small) == ["a1", "b1"]
 
 
+def test_a_whole_expansion_stands_for_what_cannot_be_computed() -> None:
+    expansion = {
+        "contains": [
+            {"system": "http://e", "code": "x", "contains": [{"system": "http://e", "code": "y"}]},
+            {"display": "a heading", "contains": [{"system": "http://e", "code": "z", "abstract": True}]},
+        ]
+    }
+    open_one = value_set({"system": "http://elsewhere"})
+    assert sorted(codes(open_one | {"expansion": expansion})) == ["x", "y", "z"]
+    for part in ({"total": 9}, {"offset": 3}, {"contains": []}):
+        with pytest.raises(OpenValueSet):
+            codes(open_one | {"expansion": expansion | part})
+    assert codes(value_set(where("is-a", "b1")) | {"expansion": expansion}) == ["b1"]
+
+
 @pytest.mark.parametrize(
     ("item", "reason"),
     [
         (value_set({"system": "http://elsewhere"}), "http://elsewhere is not here"),
         (value_set({"valueSet": ["http://t/none"]}), "http://t/none is not here"),
-        (value_set(where("exists", "true", "kind")), "kind exists"),
+        (value_set(where("child-of", "a", "kind")), "kind child-of"),
         ({"resourceType": "ValueSet", "url": "http://t/v"}, "no definition of its content"),
     ],
 )

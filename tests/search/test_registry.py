@@ -43,7 +43,7 @@ def test_every_type_has_its_parameters_and_no_two_arms_have_one_key(
         count += len(parameters)
         for key, arm in registry.arms(type).items():
             assert arms.setdefault(key, arm) is arm
-    assert (len(definitions.resource_types), count) == (146, 2573)
+    assert (len(definitions.resource_types), count) == (146, 2862)
 
 
 def test_every_definition_of_r4_is_used_or_left_out_on_purpose(

@@ -12,6 +12,7 @@ from typing import Any
 
 from fhir_server.definitions import Definitions
 from fhir_server.search.index import CompositeRow, PositionRow, ReferenceRow, TokenRow, UriRow
+from fhir_server.search.lookups import Lookups
 from fhir_server.search.parameters import SearchParameter
 
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
@@ -19,13 +20,14 @@ PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is needed to read a value: the definitions, the zone of dates, this server's address, and now
-    (microseconds since 1970 UTC, for ``ap``)."""
+    """What is needed to read a value: the definitions, the zone of dates, this server's address, now
+    (microseconds since 1970 UTC, for ``ap``), and what other resources say (``:in``, ``:below``)."""
 
     definitions: Definitions
     zone: tzinfo
     base_url: str | None
     now: int
+    lookups: Lookups
 
 
 class Rows:
@@ -71,13 +73,12 @@ Admits = Callable[[Any, str | None, Any], bool]
 
 @dataclass(frozen=True, slots=True)
 class ParameterType:
-    """One of the nine parameter types: its modifiers (``missing`` apart), values, rows and their meeting."""
+    """One of the nine parameter types: its values, rows and their meeting. Modifiers: ``search.modifiers``."""
 
     parse: Parse
     admits: Admits
     rows: str
-    modifiers: frozenset[str] = frozenset()
-    sortable: bool = False
+    sortable: bool = True
 
 
 def prefixed(text: str) -> tuple[str, str]:

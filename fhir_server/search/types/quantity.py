@@ -1,22 +1,26 @@
 """Quantity: a number with a unit; Money, Range and SampledData too.
 
-Units are compared as written; their case counts (``mm`` is not ``Mm``).
+Units are compared as written; their case counts (``mm`` is not ``Mm``). With the system of UCUM the quantity is also
+found in every other unit that it can be converted to, the precision that was typed carried along.
 Source: FHIR R4 search.html#quantity.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
+from fhir_server.model.ucum import equivalents
 from fhir_server.search.index import NumberRow
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.types import number
 from fhir_server.search.types.base import Emit, Reading, Rows
 from fhir_server.search.types.escapes import split, unescape
-from fhir_server.search.values import QuantityValue
+from fhir_server.search.values import NumberValue, QuantityValue
 
+UCUM = "http://unitsofmeasure.org"
 CURRENCY = "urn:iso:std:iso:4217"
 INFINITE = math.inf
 
@@ -31,7 +35,18 @@ def parse(parameter: SearchParameter, text: str, reading: Reading) -> QuantityVa
         raise ValueError("allowed is number, number|system|code or number||unit")
     value = number.parse_number(parts[0])
     system, code = parts[1:] if len(parts) == 3 else ("", "")
-    return QuantityValue(value, system or None, code or None)
+    others = tuple(_converted(value, code)) if system == UCUM and code else ()
+    return QuantityValue(value, system or None, code or None, others)
+
+
+def _converted(number: NumberValue, unit: str) -> Iterator[QuantityValue]:
+    """The quantity in the other units of its dimension: value and range are converted alike."""
+    values, lows, highs = (
+        equivalents(Decimal(repr(each)), unit) for each in (number.value, number.low, number.high)
+    )
+    for other in values.keys() & lows.keys() & highs.keys() - {unit}:
+        converted = NumberValue(number.prefix, float(values[other]), float(lows[other]), float(highs[other]))
+        yield QuantityValue(converted, UCUM, other)
 
 
 # ── rows ──────────────────────────────────────────────────────────────────────
@@ -118,9 +133,13 @@ EMITTERS: Mapping[str, Callable[[int], Emit]] = {
 
 
 def admits(value: QuantityValue, modifier: str | None, row: NumberRow) -> bool:
-    """Whether the row has the unit, and its range stands to the number as the prefix says."""
+    """Whether the row has one of the units, and its range stands to the number in that unit as the prefix says."""
+    return _is_admitted(value, row) or any(_is_admitted(other, row) for other in value.others)
+
+
+def _is_admitted(value: QuantityValue, row: NumberRow) -> bool:
     if value.system is not None and value.system != row.system:
         return False
     if value.code is not None and value.code != row.code:
         return False
-    return number.admits(value.number, modifier, row)
+    return number.admits(value.number, None, row)

@@ -8,14 +8,12 @@ from fhir_server.search.types import date, number, quantity, reference, special,
 from fhir_server.search.types.base import ParameterType
 
 SIMPLE: Mapping[str, ParameterType] = {
-    "token": ParameterType(token.parse, token.admits, "tokens", frozenset({"not"})),
-    "string": ParameterType(
-        string.parse, string.admits, "strings", frozenset({"exact", "contains"}), sortable=True
-    ),
-    "date": ParameterType(date.parse, date.admits, "dates", sortable=True),
-    "number": ParameterType(number.parse, number.admits, "numbers", sortable=True),
-    "quantity": ParameterType(quantity.parse, quantity.admits, "numbers", sortable=True),
+    "token": ParameterType(token.parse, token.admits, "tokens"),
+    "string": ParameterType(string.parse, string.admits, "strings"),
+    "date": ParameterType(date.parse, date.admits, "dates"),
+    "number": ParameterType(number.parse, number.admits, "numbers"),
+    "quantity": ParameterType(quantity.parse, quantity.admits, "numbers"),
     "reference": ParameterType(reference.parse, reference.admits, "references"),
     "uri": ParameterType(uri.parse, uri.admits, "uris"),
-    "special": ParameterType(special.parse, special.admits, "positions"),
+    "special": ParameterType(special.parse, special.admits, "positions", sortable=False),
 }

@@ -22,14 +22,19 @@ from fhir_server.search.values import StringValue
 ACCENTS = dict.fromkeys(range(0x0300, 0x0370))
 
 
-@lru_cache(maxsize=16_384)
-def normalise(text: str) -> str:
-    """``text`` as it is compared: compatibility forms replaced (full-width digits), case folded, Latin, Greek and
-    Cyrillic accents taken off, white space made single spaces."""
+def fold(text: str) -> str:
+    """``text`` without what does not count: compatibility forms replaced (full-width digits), case folded, Latin,
+    Greek and Cyrillic accents taken off."""
     if not text.isascii():
         decomposed = unicodedata.normalize("NFKD", text).translate(ACCENTS)
         text = unicodedata.normalize("NFC", decomposed)
-    return " ".join(text.casefold().split())
+    return text.casefold()
+
+
+@lru_cache(maxsize=16_384)
+def normalise(text: str) -> str:
+    """``text`` as it is compared: folded, white space made single spaces."""
+    return " ".join(fold(text).split())
 
 
 # ── reading ───────────────────────────────────────────────────────────────────
@@ -101,10 +106,21 @@ EMITTERS: Mapping[str, Callable[[int], Emit]] = {
 # ── meeting ───────────────────────────────────────────────────────────────────
 
 
+TESTS: Mapping[str, Callable[[StringValue, StringRow], bool]] = {
+    "exact": lambda value, row: row.exact == value.exact,
+    "contains": lambda value, row: value.text in row.text,
+    "equals": lambda value, row: row.text == value.text,
+    "ends": lambda value, row: row.text.endswith(value.text),
+    "gt": lambda value, row: row.text > value.text,
+    "ge": lambda value, row: row.text >= value.text,
+    "lt": lambda value, row: row.text < value.text,
+    "le": lambda value, row: row.text <= value.text,
+}
+"""Modifier → test of a text as it is written; those after ``contains`` come from ``_filter`` only."""
+
+
 def admits(value: StringValue, modifier: str | None, row: StringRow) -> bool:
-    """Whether the row starts with the text, contains it (``:contains``) or is it (``:exact``)."""
-    if modifier == "exact":
-        return row.exact == value.exact
-    if modifier == "contains":
-        return bool(row.exact) and value.text in row.text
-    return row.text.startswith(value.text)
+    """Whether the row starts with the text, or stands to it as the modifier says (pinyin only starts with it)."""
+    if modifier is None:
+        return row.text.startswith(value.text)
+    return bool(row.exact) and TESTS[modifier](value, row)

@@ -3,6 +3,7 @@
 Codes are compared without regard to case, as the standard asks of servers in doubt, and a phone number also
 without its punctuation. A ``code`` element has no system of its own in the index; naming the one of its value
 set is allowed and means the same. For a ContactPoint the system is ContactPoint.system (phone, email …).
+An Identifier that has a type has one more row, with the type in the place of the system (``:of-type``).
 
 Source: FHIR R4 search.html#token.
 """
@@ -49,6 +50,26 @@ def parse(parameter: SearchParameter, text: str, reading: Reading) -> TokenValue
     if system and _is_implicit(parameter, system, code, reading):
         system = ""
     return TokenValue(system, fold_code(code))
+
+
+def parse_typed(parameter: SearchParameter, text: str, reading: Reading) -> TokenValue:
+    """``system|code|value`` of ``:of-type``: an identifier by its type and value."""
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) != 3 or not all(parts):
+        raise ValueError("allowed is system|code|value: the type of the identifier and its value, all three")
+    return TokenValue(of_type(parts[0], parts[1]), fold_code(parts[2]))
+
+
+def of_type(system: str, code: str) -> str:
+    """What stands in the place of the system for an identifier of this type; no uri has blanks."""
+    return f"of type {system} {fold_code(code)}"
+
+
+def implicit_codes(parameter: SearchParameter, reading: Reading) -> frozenset[tuple[str, str]]:
+    """The (system, code) pairs whose system is left out in the index, because the element is a plain code."""
+    terminology = reading.definitions.terminology() if parameter.implicit else None
+    sets = [] if terminology is None else [terminology.expand(url) for url in parameter.implicit]
+    return frozenset((each.system, each.code) for found in sets for each in found or ())
 
 
 def _required(system: str) -> str:
@@ -109,6 +130,12 @@ def _identifier(key: int) -> Emit:
         code, system = value.get("value", ""), value.get("system", "")
         if code or system:
             rows.tokens.append(_new(TokenRow, (key, fold_code(code), system)))
+        if "type" in value and code:
+            rows.tokens += [
+                TokenRow(key, fold_code(code), of_type(item.get("system", ""), item["code"]))
+                for item in value["type"].get("coding", ())
+                if "code" in item
+            ]
 
     return emit
 

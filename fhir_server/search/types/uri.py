@@ -1,5 +1,6 @@
 """Uri: compared byte by byte; a canonical with a version is also found without it.
 
+``:below`` finds what lies under a URL as a path, ``:above`` what a URL lies under.
 Source: FHIR R4 search.html#uri.
 """
 
@@ -17,6 +18,24 @@ from fhir_server.search.values import UriValue
 def parse(parameter: SearchParameter, text: str, reading: Reading) -> UriValue:
     """Any uri, as it stands."""
     return UriValue(unescape(text))
+
+
+def stem(text: str) -> UriValue:
+    """The URL in ``text`` without a slash at its end. Raises ValueError for a uri that has no path (``urn:oid:1``)."""
+    uri = unescape(text).rstrip("/")
+    if "://" not in uri:
+        raise ValueError(
+            "only a URL (http://…) has something above and below it; search a urn without a modifier"
+        )
+    return UriValue(uri)
+
+
+def ancestors(value: UriValue) -> tuple[UriValue, ...]:
+    """``value`` and every URL above it, each with and without a slash at its end."""
+    scheme, _, path = value.uri.partition("://")
+    steps = path.split("/")
+    above = ["/".join(steps[:length]) for length in range(len(steps), 0, -1)]
+    return tuple(UriValue(f"{scheme}://{each}{end}") for each in above if each for end in ("", "/"))
 
 
 def _uri(key: int) -> Emit:
@@ -40,5 +59,7 @@ EMITTERS: Mapping[str, Callable[[int], Emit]] = {
 
 
 def admits(value: UriValue, modifier: str | None, row: UriRow) -> bool:
-    """Whether the row is the uri."""
+    """Whether the row is the uri, or with ``below`` lies under it."""
+    if modifier == "below" and row.uri.startswith(f"{value.uri}/"):
+        return True
     return value.uri == row.uri
