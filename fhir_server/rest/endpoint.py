@@ -19,9 +19,10 @@ from fhir_server.errors import FhirError, InvalidContent, NotFound, NotSupported
 from fhir_server.interactions.context import Server
 from fhir_server.rest.body import ClientGone, Receive
 from fhir_server.rest.bugs import bug, log_bug
+from fhir_server.rest.media import JSON
 from fhir_server.rest.metrics import RequestMetrics
 from fhir_server.rest.reply import Reply, reply_error, reply_options
-from fhir_server.rest.representation import is_plain, represent
+from fhir_server.rest.representation import represent
 from fhir_server.rest.request import Request
 from fhir_server.rest.request_id import RequestIds
 from fhir_server.rest.routes import Route, shape_of, table
@@ -72,7 +73,7 @@ class Endpoint:
         request.request_id = self._request_ids(request.headers.get(b"x-request-id"))
         try:
             reply = await self.answer(request)
-            if not is_plain(request):
+            if request.media is not JSON or b"accept-encoding" in request.headers:
                 reply = await represent(request, reply)
         except FhirError as error:
             reply = await self._refuse(request, error)
@@ -91,8 +92,6 @@ class Endpoint:
         """The reply that tells ``error``, in the form that the client wanted."""
         request.settle_media()
         reply = reply_error(error)
-        if is_plain(request):
-            return reply
         try:
             return await represent(request, reply)
         except FhirError:  # it quotes what XML cannot hold

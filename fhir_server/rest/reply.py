@@ -34,7 +34,7 @@ def reply_read(request: Request, result: Outcome) -> Reply:
         return reply_plain(request, result)
     if result.status == 304 or _is_known(request, record):
         return 304, [*SAFE_HEADERS, *_version_headers(record)], b""
-    if request.type == "Binary" and not request.format and not request.query:
+    if request.type == "Binary" and not (request.query or request.asks_for_format):
         return _reply_binary(request, record)
     content = record.content if result.resource is None else result.resource
     return _sized(result.status, [*_JSON, *_version_headers(record)], _pretty(request, content))

@@ -20,11 +20,6 @@ _REPLACED = frozenset({_TYPE, _LENGTH})
 _VARY = (b"vary", b"accept, accept-encoding")
 
 
-def is_plain(request: Request) -> bool:
-    """True when the client takes a reply as it is."""
-    return request.media is JSON and b"accept-encoding" not in request.headers
-
-
 async def represent(request: Request, reply: Reply) -> Reply:
     """``reply`` (JSON) in the form and the encoding that the client asked for. Raises InvalidContent."""
     status, headers, body = reply

@@ -29,6 +29,8 @@ from fhir_server.security.caller import Caller
 _NO_PREFERENCE = Preference()
 DOOR_PARAMETERS = frozenset({"_format", "_pretty"})
 _BOOLEANS = {"true": True, "false": False, "": True}
+PLAIN_ACCEPTS = frozenset({None, b"*/*", b"application/fhir+json"})
+"""What nearly every client says in ``Accept``: the answer may go out as it is kept."""
 LARGE = 65_536
 """Bytes from which a body is converted beside the event loop, so that other clients are answered meanwhile."""
 
@@ -38,7 +40,7 @@ class Request:
 
     ``query`` holds the pairs without the door's own parameters (``_format``, ``_pretty``); ``base`` is
     the absolute address of ``/fhir``; ``interaction`` and ``pattern`` are what is counted and logged. ``media`` is the
-    form of the answer, None until the query has been read; ``format`` tells that ``_format`` has chosen it.
+    form of the answer, None until the query has been read.
     """
 
     __slots__ = (
@@ -47,7 +49,6 @@ class Request:
         "_receive",
         "base",
         "caller",
-        "format",
         "headers",
         "id",
         "interaction",
@@ -81,7 +82,6 @@ class Request:
         self.pattern = "none"
         self.pretty = False
         self.media: Media | None = None
-        self.format = False
         self.query: Pairs = ()
         self._raw_query: bytes = scope["query_string"]
         self._receive = receive
@@ -93,11 +93,11 @@ class Request:
         format = self._door_parameters(split_query(raw)) if raw else None
         accept = self.headers.get(b"accept")
         if format is not None:
-            self._choose(format)
-        elif accept is None or accept == b"*/*":
+            self.media = format_media(format)
+        elif accept in PLAIN_ACCEPTS:
             self.media = JSON
         else:
-            self.media = self._negotiated(accept.decode("latin-1"))
+            self.media = self._negotiated(str(self.header(b"accept")))
         if b"prefer" in self.headers and self.prefer.later:
             raise NotImplementedHere(
                 "this server answers at once: Prefer: respond-async is not possible", expression="http.Prefer"
@@ -110,9 +110,10 @@ class Request:
                 self.read_query()
         self.media = self.media or JSON
 
-    def _choose(self, format: str) -> None:
-        self.media = format_media(format)
-        self.format = True
+    @property
+    def asks_for_format(self) -> bool:
+        """True when ``_format`` has chosen the form of the answer."""
+        return b"_format" in self._raw_query and "_format" in dict(split_query(self._raw_query))
 
     def _negotiated(self, accept: str) -> Media:
         """The form that ``accept`` asks for; a Binary may be asked for as what it holds (see ``binary``)."""
@@ -189,7 +190,7 @@ class Request:
         query = self.query
         format = self._door_parameters(split_query(raw, "the form"))
         if format is not None:
-            self._choose(format)
+            self.media = format_media(format)
         return query + self.query
 
     async def body(self, allowed: frozenset[str]) -> bytes:

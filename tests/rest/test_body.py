@@ -1,7 +1,9 @@
 import gzip
 import random
+import tracemalloc
 
 import pytest
+import zstandard
 
 from fhir_server.errors import InvalidContent, TooLarge, UnsupportedMedia
 from fhir_server.rest.body import ClientGone, read_body
@@ -95,3 +97,39 @@ async def test_other_encodings_are_refused():
 async def test_a_client_that_leaves_is_not_taken_for_an_empty_body():
     with pytest.raises(ClientGone):
         await read_body(sender(), {}, LIMIT)
+
+
+ZSTD = {b"content-encoding": b"zstd"}
+
+
+def packed_as_zstd(data):
+    return zstandard.ZstdCompressor().compress(data)
+
+
+async def test_zstd_in_any_chunks_and_frames():
+    packed = packed_as_zstd(b"abc" * 100) + packed_as_zstd(b"def")
+    one_by_one = [packed[i : i + 1] for i in range(len(packed))]
+    assert await read_body(sender(packed), ZSTD, LIMIT) == b"abc" * 100 + b"def"
+    assert await read_body(sender(*one_by_one), ZSTD, LIMIT) == b"abc" * 100 + b"def"
+
+
+async def test_a_zstd_bomb_is_not_inflated():
+    bomb = packed_as_zstd(bytes(2**28))
+    tracemalloc.start()
+    with pytest.raises(TooLarge):
+        await read_body(sender(bomb), ZSTD, LIMIT)
+    assert tracemalloc.get_traced_memory()[1] < 2**25
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("spoil", [lambda raw: raw[:-3], lambda raw: b"{}", lambda raw: raw + b"x"])
+async def test_what_is_no_zstd_is_refused(spoil):
+    with pytest.raises(InvalidContent, match="zstd"):
+        await read_body(sender(spoil(packed_as_zstd(b"abc" * 100))), ZSTD, LIMIT)
+
+
+async def test_a_frame_that_asks_for_much_memory_is_refused():
+    settings = zstandard.ZstdCompressionParameters(window_log=27)
+    packer = zstandard.ZstdCompressor(compression_params=settings).compressobj()
+    with pytest.raises(InvalidContent, match="8 MiB"):
+        await read_body(sender(packer.compress(b"abc") + packer.flush()), ZSTD, LIMIT)
