@@ -15,7 +15,7 @@ import msgspec
 from fhir_server.definitions import Definitions
 from fhir_server.errors import Issue
 from fhir_server.model.resource import Json, Resource
-from fhir_server.search.index import IndexValues
+from fhir_server.search.extract import Extractor
 from fhir_server.search.registry import Registry
 from fhir_server.security.caller import Caller
 from fhir_server.store import Record, Store, Transaction
@@ -124,14 +124,15 @@ class Server:
     names the existing resource a conditional write that matched nothing really means (an arriving
     Encounter is the planned one). ``stale``: type → what else to tell a caller whose ``If-Match`` names
     another version than the one that is current. ``extract``: resource → index rows. ``made`` keeps answers that
-    are made once (the CapabilityStatement).
+    are made once (the CapabilityStatement). ``conditional_delete``: single or multiple, how many resources one
+    conditional delete may remove.
     """
 
     store: Store
     definitions: Definitions
     parameters: Registry
     validate: Validate
-    extract: Callable[[Json], IndexValues]
+    extract: Extractor
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     timezone: tzinfo
@@ -141,4 +142,5 @@ class Server:
     operations: Mapping[str, tuple[Operation, ...]] = field(default_factory=dict)
     lenient: bool = False
     reference_check: bool = False
+    conditional_delete: str = "single"
     made: dict[Hashable, bytes] = field(default_factory=dict)

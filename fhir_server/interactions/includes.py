@@ -1,88 +1,179 @@
 """``_include`` and ``_revinclude``: the resources that come along with a page of matches.
 
-Source: FHIR R4 search.html#include.
+What is included once is followed again when the include says ``:iterate``, until nothing new is found; so circles
+end. All that belongs to a page comes with it, or the page is refused.
+Source: FHIR R4 search.html#include, search.html#versions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 
 import orjson
 
+from fhir_server.errors import InvalidSearch
 from fhir_server.interactions.context import Server
+from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.visible import may_read, visible
-from fhir_server.search.query import Clause, Include, Query, ReferenceValue
+from fhir_server.search.index import ReferenceRow
+from fhir_server.search.query import AnyOf, Clause, Criterion, Include, Query, ReferenceValue
 from fhir_server.security.access import narrow
 from fhir_server.security.caller import Caller
 from fhir_server.store import Reading, Record
 
 STEP = 1000
 """How many records one search for includes asks for; it goes on until it has all of them."""
+MOST = 20_000
+"""A page with which more than this would come along is refused."""
 
 Key = tuple[str, str]
+VERSION = "/_history/"
 
 
 async def included(
     server: Server, caller: Caller, reading: Reading, includes: Sequence[Include], matches: Sequence[Record]
 ) -> tuple[Record, ...]:
-    """What ``includes`` add to ``matches``: each once, no match again, only what ``caller`` may see."""
-    found: dict[Key, Record] = {}
-    forward = [include for include in includes if not include.reverse]
-    for record in await _targets(server, caller, reading, forward, matches):
-        found[record.type, record.id] = record
-    for include in includes:
-        if include.reverse:
-            for record in await _sources(caller, reading, include, matches):
-                found[record.type, record.id] = record
-    for match in matches:
-        found.pop((match.type, match.id), None)
-    return tuple(found.values())
+    """What ``includes`` add to ``matches``: each version once, no match again, only what ``caller`` may see.
 
-
-async def _targets(
-    server: Server, caller: Caller, reading: Reading, includes: Sequence[Include], matches: Sequence[Record]
-) -> list[Record]:
-    """The resources that the matches refer to through the parameters of ``includes``."""
-    wanted: dict[str, dict[str, None]] = {}
-    for record in matches if includes else ():
-        for type, id in _references(server, includes, record):
-            wanted.setdefault(type, {})[id] = None
+    Raises InvalidSearch when that is more than MOST resources.
+    """
+    search = _Inclusion(server, caller, reading)
+    search.known.update((match.type, match.id, match.version) for match in matches)
     found: list[Record] = []
-    for type, ids in wanted.items():
-        found += await visible(server, caller, reading, type, list(ids))
+    asked, new = includes, list(matches)
+    while new and asked:
+        new = await search.step(asked, new)
+        found += new
+        if len(found) > MOST:
+            raise InvalidSearch(
+                f"more than {MOST} resources would come along with this page: ask for fewer by _count, or include less",
+                code="too-costly",
+                expression="http._include",
+            )
+        asked = [include for include in includes if include.iterate]
+    return tuple(found)
+
+
+class _Inclusion:
+    """One page on its way to what comes along; ``known`` are the versions that are in the answer already."""
+
+    def __init__(self, server: Server, caller: Caller, reading: Reading) -> None:
+        self.known: set[tuple[str, str, int]] = set()
+        self._server = server
+        self._caller = caller
+        self._reading = reading
+        self._pace = Pace()
+
+    async def step(self, includes: Sequence[Include], records: Sequence[Record]) -> list[Record]:
+        """What ``includes`` add to ``records`` in one step."""
+        new: list[Record] = []
+        forward = [include for include in includes if not include.reverse]
+        if forward:
+            self._add(new, await self._targets(forward, records))
+        for type, backward in _by_type(include for include in includes if include.reverse).items():
+            self._add(new, await self._sources(type, backward, records))
+            await self._pace()
+        return new
+
+    def _add(self, new: list[Record], records: Iterable[Record]) -> None:
+        for record in records:
+            key = (record.type, record.id, record.version)
+            if key not in self.known:
+                self.known.add(key)
+                new.append(record)
+
+    # ── forward ───────────────────────────────────────────────────────────────
+
+    async def _targets(self, includes: Sequence[Include], records: Sequence[Record]) -> list[Record]:
+        """The resources that ``records`` refer to through the parameters of ``includes``."""
+        wanted: dict[str, dict[str, set[int]]] = defaultdict(dict)
+        for type, asked in _by_type(includes).items():
+            for row, version in self._references(type, asked, records):
+                wanted[row.type].setdefault(row.id, set()).add(version)
+        found: list[Record] = []
+        for type, ids in wanted.items():
+            for record in await visible(self._server, self._caller, self._reading, type, list(ids)):
+                found += await self._versions(record, ids[record.id])
+            await self._pace()
+        return found
+
+    def _references(
+        self, type: str, includes: Sequence[Include], records: Sequence[Record]
+    ) -> Iterator[tuple[ReferenceRow, int]]:
+        """Every reference to a local resource, and the version it names (0: none)."""
+        leads: dict[int, set[str | None]] = defaultdict(set)
+        for include in includes:
+            for key in include.parameter.keys:
+                leads[key].add(include.target or include.parameter.target)
+        follow = self._server.extract.references(type, frozenset(leads))
+        for record in records:
+            if record.type == type:
+                for row, version in _versioned(follow(orjson.loads(record.content))):
+                    if row.type and not leads[row.key].isdisjoint((None, row.type)):
+                        yield row, version
+
+    async def _versions(self, current: Record, versions: set[int]) -> list[Record]:
+        """The versions that references name; the current one where they name none, or one that is gone."""
+        found = {}
+        for version in versions:
+            record: Record | None = current
+            if version not in {0, current.version}:
+                record = await self._reading.read_version(current.type, current.id, version)
+            chosen = current if record is None or record.deleted else record
+            found[chosen.version] = chosen
+        return list(found.values())
+
+    # ── backward ──────────────────────────────────────────────────────────────
+
+    async def _sources(
+        self, type: str, includes: Sequence[Include], records: Sequence[Record]
+    ) -> list[Record]:
+        """The resources of ``type`` that refer to one of ``records``: all pages of them."""
+        criteria = [clause for include in includes for clause in _pointing(include, records)]
+        if not criteria or not may_read(self._caller, type):
+            return []
+        criterion = criteria[0] if len(criteria) == 1 else AnyOf(tuple(criteria))
+        query: Query | None = Query(type, (criterion,), count=STEP)
+        found: list[Record] = []
+        while query is not None and len(found) <= MOST:
+            page = await self._reading.search(narrow(query, self._caller))
+            found += page.records
+            query = _following(query, page.next)
+            await self._pace()
+        return found
+
+
+def _by_type(includes: Iterable[Include]) -> dict[str, list[Include]]:
+    found: dict[str, list[Include]] = defaultdict(list)
+    for include in includes:
+        found[include.type].append(include)
     return found
 
 
-def _references(server: Server, includes: Sequence[Include], record: Record) -> Iterator[Key]:
-    asked = [include for include in includes if include.type == record.type]
-    if not asked:
-        return
-    rows = server.extract(orjson.loads(record.content)).references
-    for include in asked:
-        types = {include.target, include.parameter.target} - {None}
-        for row in rows:
-            if row.key in include.parameter.keys and row.type and types <= {row.type}:
-                yield row.type, row.id
+def _versioned(rows: Sequence[ReferenceRow]) -> Iterator[tuple[ReferenceRow, int]]:
+    """Each reference once: one that names a version has a row without it, and then one with it."""
+    for place, row in enumerate(rows):
+        follower = rows[place + 1] if place + 1 < len(rows) else None
+        if VERSION in row.id or follower is None or not follower.id.startswith(row.id + VERSION):
+            if VERSION not in row.id:
+                yield row, 0
+            continue
+        number = follower.id.rpartition("/")[2]
+        yield row, int(number) if number.isascii() and number.isdigit() else 0
 
 
-async def _sources(
-    caller: Caller, reading: Reading, include: Include, matches: Sequence[Record]
-) -> list[Record]:
-    """The resources of ``include.type`` that refer to one of the matches: all pages of them."""
+def _pointing(include: Include, records: Sequence[Record]) -> Iterator[Criterion]:
+    """The clause that is true of what refers to one of ``records``."""
+    types = {include.target, include.parameter.target} - {None}
     targets = tuple(
         ReferenceValue(record.type, record.id)
-        for record in matches
-        if {include.target, include.parameter.target} - {None} <= {record.type}
+        for record in records
+        if types <= {record.type}
+        and (not include.parameter.targets or record.type in include.parameter.targets)
     )
-    if not targets or not may_read(caller, include.type):
-        return []
-    query: Query | None = Query(include.type, (Clause(include.parameter, None, targets),), count=STEP)
-    found: list[Record] = []
-    while query is not None:
-        page = await reading.search(narrow(query, caller))
-        found += page.records
-        query = _following(query, page.next)
-    return found
+    if targets:
+        yield Clause(include.parameter, None, targets)
 
 
 def _following(query: Query, cursor: str | None) -> Query | None:

@@ -79,12 +79,14 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """``_include=Observation:subject:Patient``; ``reverse`` for ``_revinclude``."""
+    """``_include=Observation:subject:Patient``; ``reverse`` for ``_revinclude``, ``iterate`` for ``:iterate``: what is
+    included is followed in its turn."""
 
     type: str
     parameter: SearchParameter
     target: str | None
     reverse: bool
+    iterate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fhir_server.errors import Issue
 from fhir_server.search.clauses import Include, SortKey
 from fhir_server.search.faults import Refusal
-from fhir_server.search.registry import Registry, SearchParameter
+from fhir_server.search.inclusion import Inclusions
+from fhir_server.search.registry import Registry
 from fhir_server.search.types.simple import SIMPLE
 
 LARGEST_PAGE = 1000
@@ -18,7 +20,10 @@ LARGEST_PAGE = 1000
 
 TOTALS = ("none", "estimate", "accurate")
 SUMMARIES = ("true", "text", "data", "count", "false")
-REPEATED = frozenset({"_include", "_revinclude"})
+INCLUSIONS = {"_include": False, "_revinclude": True}
+"""Whether each follows references backwards."""
+ITERATING = frozenset({"", "iterate", "recurse"})
+"""``:recurse`` is what ``:iterate`` was called before R4."""
 
 
 class Controls:
@@ -29,23 +34,39 @@ class Controls:
         self.type = type
         self.settings: dict[str, Any] = {}
         self.includes: list[Include] = []
+        self._inclusions = Inclusions(registry, (type,))
         self._seen: set[str] = set()
 
     def knows(self, name: str) -> bool:
         """True for a parameter that is read here."""
-        return name in READERS
+        return name in READERS or name in INCLUSIONS
 
     def take(self, name: str, modifier: str, value: str) -> str | None:
         """Read one of them; what took effect, None when it has no place in the self link.
 
         Raises ValueError for a bad value, Refusal for a modifier.
         """
+        if name in INCLUSIONS:
+            return self._include(name, modifier, value)
         if modifier:
-            raise _modified(name, modifier)
-        if name in self._seen and name not in REPEATED:
+            raise Refusal(f"{name} has no modifier :{modifier}", "invalid")
+        if name in self._seen:
             raise ValueError("it is given twice")
         self._seen.add(name)
         return READERS[name](self, value)
+
+    def _include(self, name: str, modifier: str, value: str) -> str:
+        if modifier not in ITERATING:
+            raise Refusal(f"{name} has no modifier :{modifier}; allowed: :iterate", "invalid")
+        self.includes += self._inclusions.read(value, reverse=INCLUSIONS[name], iterate=bool(modifier))
+        return value
+
+    def conflicts(self) -> list[Issue]:
+        """What cannot stand together, once all have been taken."""
+        if self.settings.get("summary") != "text" or not self.includes:
+            return []
+        text = "_summary=text cannot be mixed with _include and _revinclude"
+        return [Issue("error", "invalid", text, "http._summary")]
 
     # ── paging and form ───────────────────────────────────────────────────────
 
@@ -108,49 +129,11 @@ class Controls:
             raise Refusal(f"sorting by {code}, a {parameter.kind} parameter, is not supported")
         return SortKey(parameter, text.startswith("-"))
 
-    # ── includes ──────────────────────────────────────────────────────────────
-
-    def include(self, value: str) -> str:
-        """``_include=Type:parameter[:target]``, Type being the type searched."""
-        source, parameter, target = self._reference(value)
-        if source != self.type:
-            raise ValueError(f"the search is of {self.type}, so the include begins with {self.type}:")
-        self.includes.append(Include(source, parameter, target, reverse=False))
-        return value
-
-    def revinclude(self, value: str) -> str:
-        """``_revinclude=Type:parameter[:target]``, whose parameter points to the type searched."""
-        source, parameter, target = self._reference(value)
-        if target not in {None, self.type} or (parameter.targets and self.type not in parameter.targets):
-            raise ValueError(f"{source}.{parameter.code} does not refer to {self.type}")
-        self.includes.append(Include(source, parameter, target, reverse=True))
-        return value
-
-    def _reference(self, value: str) -> tuple[str, SearchParameter, str | None]:
-        source, _, rest = value.partition(":")
-        code, _, target = rest.partition(":")
-        if source == "*" or code == "*":
-            raise Refusal("including by * is not supported")
-        if source not in self.registry.definitions.resource_types or not code:
-            raise ValueError("the form is Type:parameter or Type:parameter:TargetType")
-        parameter = self.registry.parameters(source).get(code)
-        if parameter is None or parameter.kind != "reference":
-            raise ValueError(f"{source} has no reference parameter {code}")
-        if target and parameter.targets and target not in parameter.targets:
-            raise ValueError(f"{source}.{code} refers to {', '.join(parameter.targets)}, not to {target}")
-        return source, parameter, target or None
-
 
 def _one_of(value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise ValueError(f"allowed: {', '.join(allowed)}")
     return value
-
-
-def _modified(name: str, modifier: str) -> Refusal:
-    if modifier in {"iterate", "recurse"} and name in REPEATED:
-        return Refusal(f"the modifier :{modifier} is not supported")
-    return Refusal(f"{name} has no modifier :{modifier}", "invalid")
 
 
 READERS: Mapping[str, Callable[[Controls, str], str | None]] = {
@@ -160,8 +143,6 @@ READERS: Mapping[str, Callable[[Controls, str], str | None]] = {
     "_summary": Controls.summary,
     "_elements": Controls.elements,
     "_sort": Controls.sort,
-    "_include": Controls.include,
-    "_revinclude": Controls.revinclude,
     "_format": Controls.form,
     "_pretty": Controls.form,
 }

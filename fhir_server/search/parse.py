@@ -99,10 +99,9 @@ class _Parser:
 
     def take(self, name: str, value: str) -> None:
         """Read one pair; a fault becomes an issue."""
-        code, _, modifier = name.partition(":")
         try:
-            if self.controls.knows(code):
-                self._control(code, modifier, value)
+            if self.controls.knows(name.partition(":")[0]):
+                self._control(name, value)
             else:
                 self._criterion(name, value)
         except Refusal as error:
@@ -113,10 +112,11 @@ class _Parser:
         except ValueError as error:
             self.issues.append(Issue("error", "invalid", f"{name}: {error}", f"http.{name}"))
 
-    def _control(self, code: str, modifier: str, value: str) -> None:
+    def _control(self, name: str, value: str) -> None:
+        code, _, modifier = name.partition(":")
         effective = self.controls.take(code, modifier, value)
         if effective is not None:
-            self.applied.append((code, effective))
+            self.applied.append((name, effective))
 
     def _criterion(self, name: str, value: str) -> None:
         self.clauses.append(self.criteria.criterion(self.type, name, value))
