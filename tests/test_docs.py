@@ -45,7 +45,7 @@ def test_every_command_has_help():
 def test_every_operation_is_described():
     found = find_operations(fhir_server.interactions.operations, fhir_server.referral.operations)
     codes = {operation.code for operations in found.values() for operation in operations}
-    text = DOCS["docs/referral.md"] + DOCS["docs/api.md"]
+    text = DOCS["docs/referral.md"] + DOCS["docs/operations.md"]
     assert codes
     assert {code for code in codes if f"${code}" not in text} == set()
 

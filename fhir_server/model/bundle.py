@@ -84,13 +84,16 @@ def make_bundle(
     total: int | None = None,
     id: str | None = None,
     updated: str | None = None,
+    **more: object,
 ) -> bytes:
-    """A Bundle of ready-made ``entries``. ``updated`` is an instant for meta.lastUpdated."""
+    """A Bundle of ready-made ``entries``. ``updated`` is an instant for meta.lastUpdated; ``more`` are further
+    members, as a document's identifier and timestamp."""
     parts = [b'"resourceType":"Bundle"']
     if id is not None:
         parts.append(member("id", id))
     if updated is not None:
         parts.append(member("meta", {"lastUpdated": updated}))
+    parts.extend(member(name, value) for name, value in more.items())
     parts.append(member("type", type))
     if total is not None:
         parts.append(b'"total":%d' % total)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fhir_server.errors import InvalidContent, Issue
+from fhir_server.interactions.operations.definition import OWN, giving, taking
+from fhir_server.interactions.operations.definition import definition as operation_definition
 from fhir_server.model.resource import Json
 from fhir_server.referral.codes import TASK_IO
 from fhir_server.referral.records import Added
@@ -97,36 +99,17 @@ def definition(
     op: str, description: str, known: Mapping[str, Datum], required: frozenset[str], out: str
 ) -> Json:
     """The OperationDefinition of ``op`` on a Task; ``required`` are the parameters that must be there."""
-    code = op.replace("-", " ").title().replace(" ", "")
-    return {
-        "resourceType": "OperationDefinition",
-        "id": f"task-{op}",
-        "url": f"http://cmc.example.org/fhir/OperationDefinition/task-{op}",
-        "name": f"Task{code}",
-        "title": op,
-        "status": "active",
-        "kind": "operation",
-        "affectsState": out == "Task",
-        "description": description,
-        "code": op,
-        "resource": ["Task"],
-        "system": False,
-        "type": False,
-        "instance": True,
-        "parameter": [
-            *[_parameter(name, datum, name in required) for name, datum in known.items()],
-            {"name": "return", "use": "out", "min": 1, "max": "1", "type": out},
-        ],
-    }
+    return operation_definition(
+        f"task-{op}",
+        op,
+        description,
+        [*[_parameter(name, datum, name in required) for name, datum in known.items()], giving(out)],
+        resource="Task",
+        affects_state=out == "Task",
+        root=OWN,
+    )
 
 
 def _parameter(name: str, datum: Datum, is_required: bool) -> Json:
-    repeats = datum.elements[0] in REPEATING
-    return {
-        "name": name,
-        "use": "in",
-        "min": int(is_required),
-        "max": "*" if repeats else "1",
-        "documentation": datum.text,
-        "type": datum.value or "string",
-    }
+    most = "*" if datum.elements[0] in REPEATING else "1"
+    return taking(name, datum.value or "string", datum.text, min=int(is_required), max=most)
