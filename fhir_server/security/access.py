@@ -11,7 +11,8 @@ Source: FHIR R4 security.html; RFC 6750.
 from __future__ import annotations
 
 from fhir_server.errors import Forbidden, Unauthenticated
-from fhir_server.search.query import Query
+from fhir_server.search.query import Criterion, Query
+from fhir_server.search.restriction import restricted
 from fhir_server.security.caller import Caller
 
 READS = frozenset({"read", "vread", "history", "search"})
@@ -63,9 +64,20 @@ def unauthenticated() -> Unauthenticated:
 
 
 def narrow(query: Query, caller: Caller) -> Query:
-    """``query`` restricted to what ``caller`` may see. Raises Forbidden for an internal type."""
-    _refuse_internal(caller, query.type)
-    return query
+    """``query`` restricted to what ``caller`` may see, in every type that it looks at.
+
+    Raises Forbidden for an internal type.
+    """
+    return restricted(query, lambda type: visible_part(caller, type))
+
+
+def visible_part(caller: Caller, type: str) -> Criterion | None:
+    """What a resource of ``type`` must satisfy for ``caller`` to see it; None: every one may be seen.
+
+    Raises Forbidden for an internal type.
+    """
+    _refuse_internal(caller, type)
+    return None
 
 
 def _refuse_internal(caller: Caller, type: str | None) -> None:
