@@ -103,7 +103,8 @@ class _Writer:
             known.attributes = tuple(name for name, field in table.items() if field.form is Form.ATTRIBUTE)
             for field in table.values():
                 self._add(known, field)
-            known.ranks["resourceType"], known.writes["resourceType"] = -1, _nothing
+            if path in self._definitions.resource_types:  # ExampleScenario.instance has an element of this name
+                known.ranks["resourceType"], known.writes["resourceType"] = -1, _nothing
         return known
 
     def _add(self, members: _Members, field: Field) -> None:
