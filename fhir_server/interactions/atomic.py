@@ -28,7 +28,8 @@ from fhir_server.interactions.delete import remove_current
 from fhir_server.interactions.entries import Entry, at, patch_of, raise_all
 from fhir_server.interactions.links import references_in, resolve_patch
 from fhir_server.interactions.pace import Pace
-from fhir_server.interactions.patch import modify_current, parse_patch
+from fhir_server.interactions.patch import modify_current
+from fhir_server.interactions.patches import parse_patch
 from fhir_server.interactions.pending import Pending
 from fhir_server.interactions.resolve import conditional_references, look_up, require_resolved
 from fhir_server.interactions.responses import response
@@ -104,7 +105,7 @@ def accept_entry(context: Context, entry: Entry, resource: Resource | None) -> N
         if entry.address.id is not None:
             require_own_id(resource, entry.address.id)
     elif entry.interaction == "patch":
-        parse_patch(*patch_of(entry))
+        parse_patch(context.server, *patch_of(entry))
     elif entry.interaction == "history":
         raise NotSupported("a history is not read in a transaction; use a batch", expression="http.url")
 
@@ -209,6 +210,6 @@ def _writer(raw: bytes) -> Step:
 async def _patch(work: Work, entry: Entry) -> Outcome:
     id = work.targets[entry.index].id
     body, content_type = patch_of(entry)
-    make = parse_patch(resolve_patch(body, work.addresses), content_type)
+    make = parse_patch(work.context.server, resolve_patch(body, work.addresses), content_type)
     record = await modify_current(work.writing, entry.type, id, make, method="PATCH", if_match=entry.if_match)
     return Outcome(200, record)

@@ -17,7 +17,7 @@ from fhir_server.model.resource import Json
 from fhir_server.search.registry import SearchParameter
 
 FORMATS = ("application/fhir+json", "json")
-PATCH_FORMATS = ("application/json-patch+json",)
+PATCH_FORMATS = ("application/json-patch+json", "application/merge-patch+json", "application/fhir+json")
 ON_SYSTEM = ("transaction", "batch", "search-system", "history-system")
 ON_TYPE = (
     "read",
@@ -121,7 +121,7 @@ def _behaviour(server: Server, codes: set[str], by_criteria: set[str]) -> Json:
         "conditionalCreate": "create" in codes,
         "conditionalRead": "not-match",
         "conditionalUpdate": "update" in by_criteria,
-        "conditionalDelete": "single" if "delete" in by_criteria else "not-supported",
+        "conditionalDelete": server.conditional_delete if "delete" in by_criteria else "not-supported",
         "referencePolicy": ["literal", "logical", *(["enforced"] if server.reference_check else [])],
     }
 

@@ -14,6 +14,7 @@ import orjson
 
 from fhir_server.errors import FhirError, InvalidContent, Issue
 from fhir_server.interactions.addresses import Address
+from fhir_server.interactions.patches import FHIR_JSON
 from fhir_server.model.resource import Resource
 
 
@@ -52,19 +53,23 @@ class Entry:
 
 
 def patch_of(entry: Entry) -> tuple[bytes, str]:
-    """The patch of a PATCH entry and its media type: a Binary carries it, as R4 has it.
+    """The patch of a PATCH entry and its media type: a Parameters is one itself, a Binary carries any kind.
 
     Raises InvalidContent for another resource or bad base64.
     """
     if entry.kind == "Parameters":
-        return b"", "application/fhir+json"
+        return entry.raw, FHIR_JSON
     expression = f"{place(entry.index)}.resource"
     if entry.kind != "Binary":
-        raise InvalidContent("a patch in a Bundle is a Binary", expression=expression, code="invalid")
+        raise InvalidContent(
+            "a patch in a Bundle is a Parameters (FHIRPath Patch) or a Binary (any other kind)",
+            expression=expression,
+            code="invalid",
+        )
     data = entry.body.data
     try:
-        return b64decode(data.get("data", ""), validate=True), data.get("contentType", "")
-    except ValueError as error:
+        return b64decode(data.get("data", ""), validate=True), str(data.get("contentType", ""))
+    except (ValueError, TypeError) as error:
         raise InvalidContent(
             "the patch is not base64", expression=f"{expression}.data", code="value"
         ) from error

@@ -63,6 +63,8 @@ ROUTES = (
     Route("POST", "{type}/_search", "search-type", calls.search_by_form),
     Route("POST", "{type}", "create", calls.create, reply_write),
     Route("PUT", "{type}", "update", calls.update_by_criteria, reply_write),
+    Route("PATCH", "{type}", "patch", calls.patch_by_criteria, reply_write),
+    Route("DELETE", "{type}", "delete", calls.delete_by_criteria, reply_delete),
     Route("GET", "{type}/_history", "history-type", calls.history_of_type),
     Route("GET", "{type}/{id}", "read", calls.read, reply_read),
     Route("PUT", "{type}/{id}", "update", calls.update, reply_write),

@@ -15,7 +15,6 @@ from fhir_server.errors import (
     PreconditionFailed,
     Unauthenticated,
     Unprocessable,
-    UnsupportedMedia,
 )
 from fhir_server.interactions.delete import delete
 from fhir_server.interactions.patch import modify, patch
@@ -120,11 +119,51 @@ async def test_what_can_be_patched(kept, caller):
     await expect(Unauthenticated, patch(kept, None, "Observation", "o", b"[]"))
 
 
-@pytest.mark.parametrize("kind", ["application/fhir+json", "application/merge-patch+json", "", "text/xml"])
-async def test_other_patches_are_refused_clearly(kept, caller, kind):
-    call = patch(kept, caller, "Observation", "o", b"[]", content_type=kind)
-    error = await expect(UnsupportedMedia, call)
-    assert error.headers["Accept-Patch"] == "application/json-patch+json"
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'[{"op":"test","path":"/status","value":"x"}]', "step 0 of the patch (test /status)"),
+        (b'[{"op":"test","path":"/status","value":"final"},{"op":"remove","path":"/a~1b"}]', "step 1 of the patch (remove /a~1b)"),
+        (b'[{"op":"add"},{"op":"add","path":"/x"},{"op":"test","path":"x","value":1}]', "step 2 of the patch"),
+        (b'[{"op":"move","path":"/code/text","from":"/code"}]', "into itself"),
+        (b'[{"op":"remove","path":""}]', "the whole resource"),
+        (b'[{"op":"add","path":"/component/2","value":{}}]', "the list has 1 items"),
+        (b'[{"op":"add","path":"/component/01","value":{}}]', "the list has 1 items"),
+        (b'[{"op":"remove","path":"/component/-"}]', "the list has 1 items"),
+        (b'[{"op":"add","path":"/status/x","value":1}]', "a simple value"),
+        (b'[{"op":"add","path":"/~2","value":1}]', "JSON Pointer"),
+    ],
+)  # fmt: skip
+async def test_a_fault_names_its_step(kept, caller, body, told):
+    with pytest.raises((InvalidContent, Unprocessable)) as caught:
+        await patch(kept, caller, "Observation", "o", body)
+    assert any(told in issue.text for issue in caught.value.issues)
+
+
+async def test_true_is_not_one(kept, caller):
+    await patch(kept, caller, "Observation", "o", steps(("add", "/valueQuantity/value", 1)))
+    await expect(
+        Unprocessable,
+        patch(kept, caller, "Observation", "o", steps(("test", "/valueQuantity/value", True))),
+    )
+
+
+def doubling(times):
+    """Each step puts a copy of the list into the list."""
+    return [{"op": "copy", "from": "/component", "path": "/component/-"}] * times
+
+
+BOMBS = [
+    doubling(64),
+    [{"op": "copy", "from": "", "path": "/code"}, {"op": "copy", "from": "", "path": "/code/code"}] * 400,
+    [{"op": "add", "path": "/note", "value": []}] * 1001,
+]
+
+
+@pytest.mark.parametrize("body", BOMBS)
+async def test_a_patch_that_grows_without_end_is_refused(kept, caller, body):
+    error = await expect(InvalidContent, patch(kept, caller, "Observation", "o", orjson.dumps(body)))
+    assert error.issues[0].code == "too-costly"
 
 
 async def test_parallel_patches_lose_nothing(kept, caller):

@@ -497,7 +497,7 @@ async def test_patch_in_a_transaction(server, caller):
         (patch_entry([], url="Patient/none"), NotFound),
         (patch_entry([], ifMatch='W/"4"'), PreconditionFailed),
         (patch_entry([], content_type="text/plain"), UnsupportedMedia),
-        (sent("PATCH", {"resourceType": "Parameters"}, "Patient/p"), UnsupportedMedia),
+        (sent("PATCH", {"resourceType": "Parameters", "parameter": [{"name": "x"}]}, "Patient/p"), InvalidContent),
         (sent("PATCH", {"resourceType": "Patient"}, "Patient/p"), InvalidContent),
     ],
 )  # fmt: skip

@@ -41,7 +41,7 @@ HISTORY = Facts(
     "",
     "The newest version first, deletions included; pages are linked by `next`.",
     {"200": "bundle"},
-    query=("_count", "_since"),
+    query=("_count", "_since", "_at"),
     errors=("InvalidSearch",),
 )
 
@@ -101,6 +101,24 @@ FACTS: Mapping[tuple[str, str], Facts] = {
         searches=True,
         errors=("InvalidSearch", *WRITING),
     ),
+    ("PATCH", "{type}"): Facts(
+        "Change parts of the one {type} that the criteria find",
+        "As a patch by id; 404 when nothing matches, 412 when several do.",
+        {"200": "written"},
+        body="patch",
+        headers=("If-Match", "Prefer"),
+        searches=True,
+        errors=("NotFound", "InvalidSearch", *WRITING),
+    ),
+    ("DELETE", "{type}"): Facts(
+        "Delete the {type} that the criteria find",
+        "When several match, `FHIR_CONDITIONAL_DELETE` decides: all are deleted, or none (412). "
+        "Deleting what is not there is no error.",
+        {"204": "nothing"},
+        headers=("If-Match",),
+        searches=True,
+        errors=("InvalidSearch", "Conflict", "PreconditionFailed"),
+    ),
     ("GET", "{type}/_history"): Facts(
         "What happened to resources of type {type}",
         HISTORY.description,
@@ -125,8 +143,9 @@ FACTS: Mapping[tuple[str, str], Facts] = {
         errors=WRITING,
     ),
     ("PATCH", "{type}/{id}"): Facts(
-        "Change parts of a {type} (JSON Patch)",
-        "Operations of RFC 6902, done in order; the result is checked like an update.",
+        "Change parts of a {type}",
+        "A JSON Patch (RFC 6902), a merge patch (RFC 7396), or a FHIRPath Patch (a Parameters); the result is checked "
+        "like an update, and numbers keep their text.",
         {"200": "written"},
         body="patch",
         headers=("If-Match", "Prefer"),
@@ -136,7 +155,8 @@ FACTS: Mapping[tuple[str, str], Facts] = {
         "Delete a {type}",
         "Its versions stay readable. Deleting what is not there is no error.",
         {"204": "nothing"},
-        errors=("Conflict",),
+        headers=("If-Match",),
+        errors=("Conflict", "PreconditionFailed"),
     ),
     ("GET", "{type}/{id}/_history"): Facts(
         "The versions of a {type}",

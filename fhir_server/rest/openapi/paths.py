@@ -19,6 +19,7 @@ from fhir_server.search.registry import Registry
 
 Json = dict[str, Any]
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 FORM = "application/x-www-form-urlencoded"
 HEADERS: Json = {
     "ETag": {"description": "the version", "schema": {"type": "string"}},
@@ -101,7 +102,7 @@ def _body(kind: str | None, registry: Registry, type: str | None) -> Json | None
     if kind == "form":
         return {"content": {FORM: {"schema": search_form(registry, str(type)), "example": {"_count": 10}}}}
     if kind == "patch":
-        return {"required": True, "content": {JSON_PATCH: {"schema": PATCH_SCHEMA, "example": PATCH_EXAMPLE}}}
+        return {"required": True, "content": PATCHES}
     example = {
         "resource": str(type),
         "resource-with-id": f"{type}-{ID}",
@@ -126,3 +127,22 @@ PATCH_SCHEMA: Json = {
     },
 }
 PATCH_EXAMPLE: list[Json] = [{"op": "add", "path": "/language", "value": "zh-CN"}]
+FHIR_PATCH_EXAMPLE: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {
+            "name": "operation",
+            "part": [
+                {"name": "type", "valueCode": "replace"},
+                {"name": "path", "valueString": "Resource.language"},
+                {"name": "value", "valueCode": "zh-CN"},
+            ],
+        }
+    ],
+}
+PATCHES: Json = {
+    JSON_PATCH: {"schema": PATCH_SCHEMA, "example": PATCH_EXAMPLE},
+    MERGE_PATCH: {"schema": {"type": "object"}, "example": {"language": "zh-CN"}},
+    FHIR_JSON: {"schema": {"type": "object"}, "example": FHIR_PATCH_EXAMPLE},
+}
+"""The body of a patch by media type."""
