@@ -21,6 +21,7 @@ from fhir_server.search.values import (
     QuantityValue,
     ReferenceValue,
     StringValue,
+    TextValue,
     TokenValue,
     UriValue,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "ReferenceValue",
     "SortKey",
     "StringValue",
+    "TextValue",
     "TokenValue",
     "UriValue",
     "parse_query",

@@ -115,9 +115,11 @@ TESTS: Mapping[str, Test] = {
     "le": lambda low, high, start, end: start < low or (low <= start and end <= high),
     "sa": lambda low, high, start, end: start >= high,
     "eb": lambda low, high, start, end: end <= low,
+    "co": lambda low, high, start, end: start <= low and high <= end,
     "ap": lambda low, high, start, end: start < high and end > low,
 }
-"""Prefix → the standard's words: contains, reaches above, reaches below, lies above, lies below, overlaps."""
+"""Prefix → the standard's words: contains, reaches above, reaches below, lies above, lies below, overlaps.
+``co`` (is contained) comes from ``_filter`` only."""
 
 
 def admits(value: DateValue, modifier: str | None, row: DateRow) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from math import inf
 from operator import itemgetter
@@ -16,6 +17,7 @@ import zstandard
 from fhir_server.search.query import Query
 from fhir_server.store import Page, Record, Referring
 from fhir_server.stores.sqlite.blobs import Blobs
+from fhir_server.stores.sqlite.conditions.words import asks_for_texts
 from fhir_server.stores.sqlite.cursor import Place, context_of, read_cursor
 from fhir_server.stores.sqlite.faults import is_interrupted, unavailable
 from fhir_server.stores.sqlite.memos import Memos
@@ -24,7 +26,8 @@ from fhir_server.stores.sqlite.past import Archive, Extract, Past
 from fhir_server.stores.sqlite.prepared import PreparedPages
 from fhir_server.stores.sqlite.referring import referring, terms
 from fhir_server.stores.sqlite.search import Cut, Search, first_page, later_page, sorted_page
-from fhir_server.stores.sqlite.symbols import Symbols
+from fhir_server.stores.sqlite.several import merged_page, place_of
+from fhir_server.stores.sqlite.symbols import UNKNOWN, Symbols
 
 METHODS: Final = ("DELETE", "POST", "PUT", "PATCH")
 """``resource.method`` is the place in this tuple: 0 means deleted."""
@@ -109,6 +112,8 @@ class Reader:
         """See ``store.Reading.search``."""
         self._start()
         try:
+            if query.parts:
+                return self._merged(query)
             rows, following, total = self._cut(query)
             return Page(tuple([self.record(query.type, *row) for row in rows]), following, total)
         except (sqlite3.Error, zstandard.ZstdError) as error:
@@ -116,12 +121,28 @@ class Reader:
         finally:
             self._deadline = inf
 
+    def _merged(self, query: Query) -> Page:
+        place = place_of(query)
+        past = Past(self._archive, Moment(place.sequence, place.rid), self._exists) if place else None
+        with snapshot(self.connection):
+            page = merged_page(self.connection, query, self._searches(query, past), past, place)
+        records = tuple([self.record(type, *row) for type, row in page.rows])
+        return Page(records, page.next, page.total)
+
+    def _searches(self, query: Query, then: Then | None = None) -> list[Search]:
+        """The search of each part of ``query`` whose type was ever kept, or of ``query`` itself."""
+        parts = [replace(part, count=query.count) for part in query.parts] or [query]
+        return [self._search(part, then) for part in parts if self.type_number(part.type) != UNKNOWN]
+
     def _cut(self, query: Query) -> Cut:
         if query.sort or query.cursor or query.count <= 0:
             with snapshot(self.connection):
                 return self._other_page(query)
         prepared = self._prepared.recall(query, self._symbols.generation)
         if prepared is None:
+            if any(map(asks_for_texts, query.clauses)):
+                with snapshot(self.connection):
+                    return sorted_page(self.connection, self._search(query))
             search = self._search(query)
             prepared = search.newest_first()
             self._prepared.keep(search.plan, prepared)
@@ -146,7 +167,8 @@ class Reader:
         """See ``store.Reading.count``."""
         self._start()
         try:
-            return self._search(query).total()
+            with snapshot(self.connection):
+                return sum(search.total() for search in self._searches(query))
         except sqlite3.Error as error:
             raise _told(error) from error
         finally:

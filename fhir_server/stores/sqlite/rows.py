@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from itertools import chain
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -42,6 +42,11 @@ class Rows(NamedTuple):
     def without(self, other: Rows) -> Rows:
         """The rows that ``other`` has not."""
         return Rows(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def of_arms(self, keys: Set[int]) -> Rows:
+        """The rows of the arms ``keys``, and all links."""
+        kept = [{row for row in rows if row[0] in keys} for rows in self]
+        return Rows(*kept)._replace(link=self.link)
 
 
 def no_rows() -> Rows:
@@ -88,6 +93,7 @@ TABLES: Final = (
 def index_rows(values: IndexValues, rid: int, symbols: Lookup) -> Rows:
     """The rows to keep for ``values`` of the resource ``rid``. ``symbols`` gives the numbers of repeating texts."""
     date = values.date
+    _note_units(values.numbers, symbols)
     term: set[Row] = {(key, code, date, rid, symbols[system]) for key, code, system in values.tokens}
     term.update([(key, id, date, rid, symbols[type]) for key, id, type in values.references])
     term.update([(key, uri, date, rid, 0) for key, uri in values.uris])
@@ -159,6 +165,12 @@ def grams(text: str) -> Iterator[str]:
     """
     for run in chinese_runs(text):
         yield from (run[place : place + 2] for place in range(len(run)))
+
+
+def _note_units(numbers: list[NumberRow], symbols: Lookup) -> None:
+    """Give every unit a number, too: a search asks for a quantity only in units that there are."""
+    for row in numbers:
+        symbols[row.code]
 
 
 def _gram_keys(strings: list[StringRow]) -> Iterator[tuple[int, str]]:

@@ -14,16 +14,18 @@ from typing import TypeVar
 import zstandard
 
 from fhir_server.search.query import Query
+from fhir_server.search.unfinished import Unfinished
 from fhir_server.store import Page, Record, Referring
 from fhir_server.stores.sqlite.batch import Extract
 from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.faults import unavailable
+from fhir_server.stores.sqlite.fulltext import TextIndex, TextsBehind
 from fhir_server.stores.sqlite.history import History, Scope, read_changes
 from fhir_server.stores.sqlite.memos import Memos
 from fhir_server.stores.sqlite.reader import Reader, TooSlow
 from fhir_server.stores.sqlite.rebuild import rebuild
-from fhir_server.stores.sqlite.schema import connect, prepare
+from fhir_server.stores.sqlite.schema import INDEXED_BY, connect, prepare
 from fhir_server.stores.sqlite.slow import SlowReader
 from fhir_server.stores.sqlite.transaction import SqliteTransaction
 from fhir_server.stores.sqlite.writer import Writer
@@ -40,14 +42,11 @@ PATIENCE = 0.03
 
 
 class SqliteStore:
-    """See ``store.Store``. Make it with ``SqliteStore.open``; one event loop uses it.
+    """See ``store.Store``. Make it with ``SqliteStore.open``; one event loop uses it."""
 
-    ``indexed_again`` is how many resources had to be indexed anew when the file was opened.
-    """
-
-    def __init__(self, path: str, extract: Extract, durability: str) -> None:
-        self.indexed_again = 0
+    def __init__(self, path: str, extract: Extract, durability: str, unfinished: Unfinished) -> None:
         self._extract = extract
+        self.unfinished = unfinished
         self._blobs = Blobs()
         self._checkpoints = Checkpoints(lambda: connect(path, durability, 64))
         self._writer = Writer(
@@ -59,18 +58,23 @@ class SqliteStore:
         symbols, memos = self._writer.symbols, Memos()
         self._reader = Reader(connection, self._blobs, symbols, extract, memos, PATIENCE)
         self._slow = SlowReader(lambda: connect(path, durability, SLOW_CACHE), symbols, extract, memos)
+        self._texts = TextIndex(connection, self.transaction)
         self._checkpoints.start()
 
     @classmethod
     def open(
-        cls, path: str | Path, *, extract: Extract, durability: str = "full", fingerprint: str = ""
+        cls,
+        path: str | Path,
+        *,
+        extract: Extract,
+        durability: str = "full",
+        unfinished: Unfinished | None = None,
     ) -> SqliteStore:
         """Open or make the database file ``path`` (its folder is made too).
 
         ``extract(type, content)`` gives the index values of a stored version, so that an update can
-        remove the old rows; ``fingerprint`` names its rules: a file whose rows were made by others is indexed anew
-        before it is used. ``durability``: "full" (on disk before the answer) or
-        "normal" (within a second).
+        remove the old rows; searches of what is ``unfinished`` are refused. ``durability``: "full" (on disk before
+        the answer) or "normal" (within a second).
         Raises StoreUnavailable when the file is not ours, is damaged, or was written by a newer program.
         """
         file = Path(path)
@@ -78,19 +82,29 @@ class SqliteStore:
             file.parent.mkdir(parents=True, exist_ok=True)
             connection = connect(str(file), durability, 64)
             try:
-                current = prepare(connection, str(file), fingerprint)
+                prepare(connection, str(file))
             finally:
                 connection.close()
-            again = 0 if current else _index_again(str(file), durability, extract, fingerprint)
-            store = cls(str(file), extract, durability)
-            store.indexed_again = again
-            return store
+            return cls(str(file), extract, durability, unfinished if unfinished is not None else Unfinished())
         except (sqlite3.Error, OSError) as error:
+            raise unavailable(error) from error
+
+    def index_by(self, fingerprint: str) -> int:
+        """Index everything anew unless its rows were made by the rules that ``fingerprint`` names: how many resources.
+
+        To be called before the store is used. Raises StoreUnavailable, leaving all as it was.
+        """
+        connection = self._writer.connection
+        try:
+            if connection.execute(INDEXED_BY).fetchone() == (fingerprint,):
+                return 0
+            return rebuild(self._writer, self._blobs, self._extract, fingerprint)
+        except (sqlite3.Error, zstandard.ZstdError) as error:
             raise unavailable(error) from error
 
     def transaction(self) -> SqliteTransaction:
         """See ``store.Store.transaction``."""
-        return SqliteTransaction(self._writer, self._blobs, self._extract)
+        return SqliteTransaction(self._writer, self._blobs, self._extract, self.unfinished)
 
     async def read(self, type: str, id: str) -> Record | None:
         """See ``store.Reading.read``."""
@@ -106,29 +120,55 @@ class SqliteStore:
 
     async def search(self, query: Query) -> Page:
         """See ``store.Reading.search``."""
+        self.unfinished.require_complete(query)
         try:
             return self._reader.search(query)
-        except TooSlow:
-            return await self._slow.ask(lambda reader: reader.search(query))
+        except (TooSlow, TextsBehind) as error:
+            return await self._ask_again(lambda reader: reader.search(query), (query,), error)
 
     async def count(self, query: Query) -> int:
         """See ``store.Reading.count``."""
-        return await self._ask(lambda reader: reader.count(query))
+        return await self._ask(lambda reader: reader.count(query), (query,))
 
     async def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None = None) -> Referring:
         """See ``store.Store.referring``."""
-        return await self._ask(lambda reader: reader.referring(queries, moment))
+        return await self._ask(lambda reader: reader.referring(queries, moment), queries)
 
     async def terms(self, key: int, limit: int) -> list[tuple[str, str]]:
         """See ``store.Store.terms``."""
+        self.unfinished.require_rows(key)
         return await self._ask(lambda reader: reader.terms(key, limit))
 
-    async def _ask(self, question: Callable[[Reader], T]) -> T:
+    async def _ask(self, question: Callable[[Reader], T], queries: Sequence[Query] = ()) -> T:
         """Ask the reader of the event loop; when that takes too long, the one that has a thread."""
+        for query in queries:
+            self.unfinished.require_complete(query)
         try:
             return question(self._reader)
-        except TooSlow:
-            return await self._slow.ask(question)
+        except (TooSlow, TextsBehind) as error:
+            return await self._ask_again(question, queries, error)
+
+    async def _ask_again(
+        self, question: Callable[[Reader], T], queries: Sequence[Query], error: TooSlow | TextsBehind
+    ) -> T:
+        """Ask the one that has a thread, and when texts are not indexed yet, a transaction.
+
+        While they looked, an index may have begun to be built anew.
+        """
+        try:
+            indexed = isinstance(error, TooSlow)
+            answer = await (self._slow.ask(question) if indexed else self._ask_for_texts(question))
+        except TextsBehind:
+            answer = await self._ask_for_texts(question)
+        for query in queries:
+            self.unfinished.require_complete(query)
+        return answer
+
+    async def _ask_for_texts(self, question: Callable[[Reader], T]) -> T:
+        """Have the texts of everything indexed and ask before anybody writes anything more."""
+        await self._texts.catch_up()
+        async with self.transaction() as transaction:
+            return await transaction.ask(question)
 
     async def history(
         self,
@@ -167,17 +207,7 @@ class SqliteStore:
     async def close(self) -> None:
         """See ``store.Store.close``."""
         await self._slow.close()
+        await self._texts.close()
         await self._writer.close()
         self._checkpoints.close()
         self._reader.connection.close()
-
-
-def _index_again(path: str, durability: str, extract: Extract, fingerprint: str) -> int:
-    def connection() -> sqlite3.Connection:
-        return connect(path, durability, WRITE_CACHE)
-
-    writer = Writer(connection, Checkpoints(connection), wait_for_disk=True)
-    try:
-        return rebuild(writer, Blobs(), extract, fingerprint)
-    finally:
-        writer.connection.close()

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 from fhir_server.errors import StoreUnavailable
 from fhir_server.search.index import IndexValues
 from fhir_server.search.query import Query
-from fhir_server.store import Page, Record
+from fhir_server.search.unfinished import Unfinished
+from fhir_server.store import Page, Record, Step
 from fhir_server.stores.sqlite.batch import Batch, Extract
 from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.faults import unavailable
+from fhir_server.stores.sqlite.fulltext import SLICE, SOON, TextsBehind, behind, index_writes, too_far_behind
 from fhir_server.stores.sqlite.reader import Reader
+from fhir_server.stores.sqlite.rebuild import index_some, unindex_some
 from fhir_server.stores.sqlite.writer import Group, Writer
+
+T = TypeVar("T")
 
 LARGE: Final = 1_000
 """Gathered resources that are written before the end, to bound memory."""
@@ -24,10 +29,11 @@ LARGE: Final = 1_000
 class SqliteTransaction:
     """See ``store.Transaction``. It holds the writer's turn from ``async with`` to the end of the block."""
 
-    def __init__(self, writer: Writer, blobs: Blobs, extract: Extract) -> None:
+    def __init__(self, writer: Writer, blobs: Blobs, extract: Extract, unfinished: Unfinished) -> None:
         self._writer = writer
         self._blobs = blobs
         self._extract = extract
+        self._unfinished = unfinished
         self._batch = Batch(writer, blobs, extract)
         self._saved = False
         self._broken: sqlite3.Error | None = None
@@ -80,13 +86,37 @@ class SqliteTransaction:
 
     async def search(self, query: Query) -> Page:
         """See ``store.Reading.search``."""
-        self._flush()
-        return self._reader.search(query)
+        self._unfinished.require_complete(query)
+        return await self.ask(lambda reader: reader.search(query))
 
     async def count(self, query: Query) -> int:
         """See ``store.Reading.count``."""
+        self._unfinished.require_complete(query)
+        return await self.ask(lambda reader: reader.count(query))
+
+    async def ask(self, question: Callable[[Reader], T]) -> T:
+        """What ``question`` makes of everything written so far, texts included. Raises StoreUnavailable when that
+        is more than can be indexed at once."""
         self._flush()
-        return self._reader.count(query)
+        try:
+            return question(self._reader)
+        except TextsBehind:
+            left = behind(self._writer.connection)
+        if left > SOON:
+            raise too_far_behind(left)
+        while left > 0:
+            left = await self.index_texts(SLICE)
+        return await self._writer.in_thread(lambda: question(self._reader))
+
+    async def index_texts(self, seconds: float) -> int:
+        """Go on with the index of texts for so long; how many writes are left. Searches need it: see ``fulltext``."""
+        self._flush()
+        self._apart(lambda: None)
+        connection = self._writer.connection
+        try:
+            return await self._writer.in_thread(lambda: index_writes(connection, self._extract, seconds))
+        except sqlite3.Error as error:
+            raise self._break(error) from error
 
     async def put(self, record: Record, values: IndexValues) -> None:
         """See ``store.Transaction.put``."""
@@ -95,6 +125,18 @@ class SqliteTransaction:
     async def delete(self, record: Record) -> None:
         """See ``store.Transaction.delete``."""
         self._gather(record, None)
+
+    async def index(self, type: str, keys: Set[int], after: str, limit: int) -> Step:
+        """See ``store.Transaction.index``."""
+        self._flush()
+        return self._apart(
+            lambda: index_some(self._writer, self._blobs, self._extract, type, keys, after, limit)
+        )
+
+    async def unindex(self, keys: Set[int], limit: int) -> int:
+        """See ``store.Transaction.unindex``."""
+        self._flush()
+        return self._apart(lambda: unindex_some(self._writer, keys, limit))
 
     def _gather(self, record: Record, values: IndexValues | None) -> None:
         key, pending, others = (record.type, record.id), self._batch.records, self._group.pending
@@ -143,14 +185,17 @@ class SqliteTransaction:
             self._group.flush()
         except sqlite3.Error as error:
             raise self._break(error) from error
-        if not self._batch.records:
-            return
+        if self._batch.records:
+            self._apart(self._batch.write)
+
+    def _apart(self, write: Callable[[], T]) -> T:
+        """Run ``write``, which changes the tables, so that it can be undone without the other members' writes."""
         try:
             if not self._saved:
                 self._writer.connection.execute("SAVEPOINT member")
                 self._saved = True
             self._group.written = True
-            self._batch.write()
+            return write()
         except sqlite3.Error as error:
             raise self._break(error) from error
         except BaseException:

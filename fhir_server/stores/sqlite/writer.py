@@ -13,12 +13,14 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fhir_server.store import Record
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.faults import is_busy, unavailable
 from fhir_server.stores.sqlite.symbols import Symbols
+
+T = TypeVar("T")
 
 PATIENCE = 5.0
 """Seconds to wait for another program that holds the database."""
@@ -103,6 +105,16 @@ class Writer:
         error = await waiting
         if error is not None:
             raise unavailable(error) from error
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Run ``work``, which may take long, beside the event loop. The caller holds the turn, and keeps it until the
+        work is done, even when it is cancelled."""
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
 
     def fail(self, error: sqlite3.Error) -> None:
         """The database failed under a member that holds the turn: undo the whole group."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fhir_server.errors import InvalidSearch
 from fhir_server.search.query import Clause
+from fhir_server.search.types import fulltext
 from fhir_server.stores.sqlite.conditions import (
     absence,
     column,
@@ -13,6 +14,7 @@ from fhir_server.stores.sqlite.conditions import (
     position,
     string,
     term,
+    words,
 )
 from fhir_server.stores.sqlite.conditions.parts import Compiler, Condition, Scope
 
@@ -31,6 +33,12 @@ COLUMNS: dict[str, Compiler] = {"id": column.id, "updated": column.updated}
 MODIFIERS: dict[tuple[str, str], Compiler] = {
     ("string", "exact"): string.exact,
     ("string", "contains"): string.contains,
+    ("string", "equals"): string.equals,
+    ("string", "ends"): string.ends,
+    ("string", "gt"): string.compared(">"),
+    ("string", "ge"): string.compared(">="),
+    ("string", "lt"): string.compared("<"),
+    ("string", "le"): string.compared("<="),
     ("uri", "below"): term.below,
 }
 
@@ -39,6 +47,8 @@ def compile_clause(scope: Scope, clause: Clause) -> Condition:
     """The condition of ``clause``. Raises InvalidSearch for a modifier that this store does not know."""
     if clause.modifier == "missing":
         return absence.missing(scope, clause)
+    if clause.modifier == fulltext.MODIFIER:
+        return words.compile(scope, clause)
     if clause.modifier == "not":
         return absence.negated(_positive(scope, Clause(clause.parameter, None, clause.values)))
     return _positive(scope, clause)

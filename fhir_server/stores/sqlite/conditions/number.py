@@ -1,7 +1,7 @@
 """Numbers and quantities.
 
 ``eq``, ``ne`` and ``ap`` look at the range that the typed precision implies; the other prefixes take the
-number as exact.
+number as exact. A quantity that is asked for in several units is looked for in those that some row has.
 Source: FHIR R4 search.html#number, #quantity, #prefix.
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 from typing import Final, NamedTuple
+
+import orjson
 
 from fhir_server.search.query import Clause, NumberValue, QuantityValue
 from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Scope, Values, any_of
@@ -37,6 +39,7 @@ PREFIXES: Final[dict[str, Prefix]] = {
     "ap": Prefix("{0}.low < ? AND {0}.high >= ?", lambda n: (n.high, n.low), lambda n: (n.low, n.high)),
 }
 
+_KNOWN: Final = "SELECT s.text FROM json_each(?) v CROSS JOIN symbol s ON s.text = v.value"
 _PLAIN: Final = "t.key = ? AND t.span = 0 AND t.low >= ? AND t.low <= ? AND "
 _RANGE: Final = "t.key = ? AND t.span = 1 AND "
 _ROWS_OF: Final = (
@@ -51,8 +54,8 @@ def number(scope: Scope, clause: Clause) -> Condition:
 
 def quantity(scope: Scope, clause: Clause) -> Condition:
     """``5.4|http://unitsofmeasure.org|mg``, ``5.4||mg``, ``gt5.4``."""
-    tests = [quantity_test(scope, value) for value in clause.values]
-    return _compile(clause, tests, [value.number for value in clause.values])
+    values = [each for value in clause.values for each in _in_known_units(scope, value)]
+    return _compile(clause, [_unit_test(scope, each) for each in values], [each.number for each in values])
 
 
 def number_test(value: NumberValue) -> Probe:
@@ -62,7 +65,19 @@ def number_test(value: NumberValue) -> Probe:
 
 
 def quantity_test(scope: Scope, value: QuantityValue) -> Probe:
-    """The test of a row ``{0}`` for ``value``, unit included."""
+    """The test of a row ``{0}`` for ``value``, in whichever of its units."""
+    return any_of([_unit_test(scope, each) for each in _in_known_units(scope, value)])
+
+
+def _in_known_units(scope: Scope, value: QuantityValue) -> list[QuantityValue]:
+    if not value.others:
+        return [value]
+    units = orjson.dumps([other.code for other in value.others]).decode()
+    known = {text for (text,) in scope.connection.execute(_KNOWN, (units,))}
+    return [value, *(other for other in value.others if other.code in known)]
+
+
+def _unit_test(scope: Scope, value: QuantityValue) -> Probe:
     where, values = number_test(value.number)
     if value.system is not None:
         where, values = f"{where} AND {{0}}.extra = ?", (*values, scope.number(value.system))
@@ -79,5 +94,6 @@ def _compile(clause: Clause, tests: list[Probe], numbers: list[NumberValue]) -> 
             bounds = PREFIXES[value.prefix].low_bounds(value)
             arms.append(Arm("number t", _PLAIN + here, (key, *bounds, *values), ordered=False, unique=False))
             arms.append(Arm("number t", _RANGE + here, (key, *values), ordered=False, unique=False))
-            probes.append(Probe(f"EXISTS ({_ROWS_OF}{test.format('p')})", (key, *values)))
+        where, values = any_of(tests)
+        probes.append(Probe(f"EXISTS ({_ROWS_OF}{where.format('p')})", (key, *values)))
     return Condition(tuple(arms), any_of(probes))

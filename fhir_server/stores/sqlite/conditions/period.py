@@ -51,6 +51,12 @@ PREFIXES: Final[dict[str, Prefix]] = {
     "le": Prefix("({0}.low < ? OR {0}.high <= ?)", lambda s, e: (s, e), lambda s, e, width: (LEAST, e)),
     "sa": Prefix("{0}.low >= ?", lambda s, e: (e,), lambda s, e, width: (e, GREATEST)),
     "eb": Prefix("{0}.high <= ?", lambda s, e: (s,), lambda s, e, width: (LEAST, s)),
+    "co": Prefix(
+        "{0}.low <= ? AND {0}.high >= ?",
+        lambda s, e: (s, e),
+        lambda s, e, width: (e - width, s),
+        by_width=True,
+    ),
     "ap": Prefix(
         "{0}.low < ? AND {0}.high > ?", lambda s, e: (e, s), lambda s, e, width: (s - width, e), by_width=True
     ),

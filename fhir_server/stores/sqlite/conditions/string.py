@@ -9,7 +9,15 @@ from collections.abc import Callable
 from typing import Final
 
 from fhir_server.search.query import Clause, StringValue
-from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Scope, any_of, count_upto
+from fhir_server.stores.sqlite.conditions.parts import (
+    Arm,
+    Compiler,
+    Condition,
+    Probe,
+    Scope,
+    any_of,
+    count_upto,
+)
 from fhir_server.stores.sqlite.rows import chinese_runs, exact_form, grams
 
 LAST: Final = "\U0010ffff"
@@ -22,6 +30,8 @@ Binder = Callable[[StringValue], tuple[str, ...]]
 _ROWS_OF: Final = "SELECT 1 FROM string p INDEXED BY string_of_resource WHERE p.rid = t.rid AND p.key = ?"
 _STARTS: Final = "{0}.text >= ? AND {0}.text < ?"
 _EXACT: Final = "{0}.text = ? AND {0}.exact = ?"
+_EQUALS: Final = "{0}.text = ? AND {0}.exact <> ''"
+_ENDS: Final = "{0}.exact <> '' AND length({0}.text) >= length(?) AND substr({0}.text, -length(?)) = ?"
 _CONTAINS: Final = "{0}.exact <> '' AND instr({0}.text, ?) > 0"
 
 
@@ -35,6 +45,29 @@ def exact(scope: Scope, clause: Clause) -> Condition:
     return _scan(
         clause, _EXACT, lambda value: (value.text, exact_form(value.text, value.exact)), ordered=True
     )
+
+
+def equals(scope: Scope, clause: Clause) -> Condition:
+    """``eq`` of ``_filter``: the whole text, whatever case, accents and width."""
+    return _scan(clause, _EQUALS, _text_alone, ordered=False)
+
+
+def ends(scope: Scope, clause: Clause) -> Condition:
+    """``ew`` of ``_filter``: texts that end with a value."""
+    return _scan(clause, _ENDS, lambda value: (value.text,) * 3, ordered=False)
+
+
+def compared(sign: str) -> Compiler:
+    """``gt``, ``ge``, ``lt`` and ``le`` of ``_filter``: texts in the order of their characters."""
+
+    def compile(scope: Scope, clause: Clause) -> Condition:
+        return _scan(clause, f"{{0}}.text {sign} ? AND {{0}}.exact <> ''", _text_alone, ordered=False)
+
+    return compile
+
+
+def _text_alone(value: StringValue) -> tuple[str, ...]:
+    return (value.text,)
 
 
 def contains(scope: Scope, clause: Clause) -> Condition:

@@ -23,6 +23,9 @@ FEW_TYPES: Final = frozenset(
 SEVERAL: Final = 8
 """More wanted terms than this go to SQLite as one list."""
 
+MANY: Final = 50
+"""In a longer list (a value set) a row is not looked for again for each candidate: what it finds is gathered once."""
+
 
 class Wanted(NamedTuple):
     """A row looked for. ``text`` None: any, ``extra`` None: any."""
@@ -56,7 +59,7 @@ def below(scope: Scope, clause: Clause) -> Condition:
     arms, probes = [], []
     for key in clause.parameter.keys:
         for value in clause.values:
-            stem = value.uri.rstrip("/")
+            stem = value.uri
             values = (key, stem, stem + "/", stem + "0")
             where = "{0}.key = ? AND ({0}.text = ? OR ({0}.text >= ? AND {0}.text < ?))"
             arms.append(Arm("term t", where.format("t"), values, ordered=False, unique=False))
@@ -118,9 +121,12 @@ _LIST: Final = (
 )
 
 
+_SAME_LIST: Final = f"{_LIST.format('p')} AND p.date = t.date AND p.rid = t.rid"
+_IN_LIST: Final = f"EXISTS (SELECT 1 FROM json_each(?) v CROSS JOIN term p WHERE {_SAME_LIST})"  # noqa: S608
+_IN_MANY: Final = f"t.rid IN (SELECT p.rid FROM json_each(?) v CROSS JOIN term p WHERE {_LIST.format('p')})"  # noqa: S608
+
+
 def _listed(wanted: Sequence[Wanted]) -> Condition:
     values = (orjson.dumps([tuple(each) for each in wanted]).decode(),)
     arm = Arm("json_each(?) v CROSS JOIN term t", _LIST.format("t"), values, ordered=False, unique=False)
-    same = f"{_LIST.format('p')} AND p.date = t.date AND p.rid = t.rid"
-    where = f"EXISTS (SELECT 1 FROM json_each(?) v CROSS JOIN term p WHERE {same})"  # noqa: S608
-    return Condition((arm,), Probe(where, values))
+    return Condition((arm,), Probe(_IN_MANY if len(wanted) > MANY else _IN_LIST, values))

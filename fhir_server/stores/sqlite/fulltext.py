@@ -1,0 +1,180 @@
+"""The index of texts: built when it is first needed, brought up to date before each search that needs it.
+
+Writes do nothing for it. A row of the FTS5 table is one version of a resource and has its ``sequence`` as number, so
+that an update or a deletion makes the row of the version before unreachable instead of changing it. ``meta`` keeps the
+sequence up to which the index goes, changed in the same database transaction as the rows: whoever is killed in between
+begins again there.
+
+The words come ready-made (``search.types.words``); the tokenizer only splits at blanks. A word of a display has the
+key of its arm in front, so that one column serves all parameters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from math import ceil
+from time import monotonic
+from typing import Final, Protocol
+
+from fhir_server.errors import StoreUnavailable
+from fhir_server.search.index import CONTENT, NARRATIVE, IndexValues, TextRow
+from fhir_server.stores.sqlite.blobs import Blobs
+
+Extract = Callable[[str, bytes], IndexValues]
+
+SOON: Final = 2_000
+"""More writes than this take longer than about a second to be indexed: the search is refused meanwhile."""
+LITTLE: Final = 50
+"""So few are indexed by the search itself."""
+SLICE: Final = 0.04
+"""Seconds that the builder keeps the writer's turn."""
+PAUSE: Final = 0.01
+RATE: Final = 2_000
+"""Writes a second that the advice to come back later counts on."""
+
+BOUNDARY: Final = "\ufdd0"
+"""Stands between two texts, so that no phrase reaches over; no text has it."""
+
+_TABLE: Final = (
+    "CREATE VIRTUAL TABLE IF NOT EXISTS fulltext "
+    "USING fts5(narrative, whole, displays, content = '', tokenize = 'ascii')"
+)
+_BEHIND: Final = (
+    "SELECT ifnull((SELECT max(sequence) FROM log), 0) "
+    "- ifnull((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'fulltext'), -1)"
+)
+_REACHED: Final = "SELECT value FROM meta WHERE name = 'fulltext'"
+_REACH: Final = "INSERT INTO meta VALUES ('fulltext', ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+_NEXT: Final = (
+    "SELECT l.sequence, s.text, r.content FROM log l CROSS JOIN symbol s ON s.sid = l.tid "
+    "CROSS JOIN resource r ON r.rid = l.rid AND r.sequence = l.sequence AND r.method > 0 "
+    "WHERE l.sequence > ? AND substr(s.text, 1, 1) <> '_' ORDER BY l.sequence"
+)
+_ADD: Final = "INSERT INTO fulltext (rowid, narrative, whole, displays) VALUES (?, ?, ?, ?)"
+
+
+class TextsBehind(Exception):
+    """There are writes that the index of texts does not know yet."""
+
+
+class Indexing(Protocol):
+    """A transaction of the store, as far as the builder uses it."""
+
+    async def index_texts(self, seconds: float) -> int:
+        """Index for so long; how many writes are left."""
+
+
+# ── the table ─────────────────────────────────────────────────────────────────
+
+
+def behind(connection: sqlite3.Connection) -> int:
+    """How many writes the index does not know yet; at least one when there is no index."""
+    found: int = connection.execute(_BEHIND).fetchone()[0]
+    return found
+
+
+def require_texts(connection: sqlite3.Connection) -> None:
+    """Raise TextsBehind unless the index knows everything that ``connection`` sees."""
+    if behind(connection) > 0:
+        raise TextsBehind
+
+
+def forget_texts(connection: sqlite3.Connection) -> None:
+    """Have everything indexed anew when it is next needed: what is said under which key has changed."""
+    connection.execute("DELETE FROM meta WHERE name = 'fulltext'")
+
+
+def index_writes(connection: sqlite3.Connection, extract: Extract, seconds: float) -> int:
+    """Index writes for so long, at least one, in the open transaction; how many are left."""
+    deadline, blobs, last = monotonic() + seconds, Blobs(), _start(connection)
+    found = connection.cursor().execute(_NEXT, (last,))
+    for sequence, type, content in found:
+        texts = extract(type, blobs.decompress(content)).texts()
+        connection.execute(_ADD, (sequence, *columns(texts)))
+        if monotonic() > deadline:
+            connection.execute(_REACH, (str(sequence),))
+            found.close()
+            return behind(connection)
+    connection.execute(_REACH, (str(behind(connection) + last),))
+    return 0
+
+
+def _start(connection: sqlite3.Connection) -> int:
+    """The sequence reached, after making or emptying the table when nothing has been."""
+    row = connection.execute(_REACHED).fetchone()
+    if row is not None:
+        return int(row[0])
+    connection.execute(_TABLE)
+    connection.execute("INSERT INTO fulltext (fulltext) VALUES ('delete-all')")
+    connection.execute(_REACH, ("0",))
+    return 0
+
+
+def columns(texts: Iterable[TextRow]) -> tuple[str, str, str]:
+    """The columns of a row."""
+    said: dict[int, list[str]] = {NARRATIVE: [], CONTENT: [], 0: []}
+    for key, words in texts:
+        said[min(key, 0)] += [*marked(key, words), BOUNDARY]
+    return " ".join(said[NARRATIVE]), " ".join(said[CONTENT]), " ".join(said[0])
+
+
+def marked(key: int, words: Iterable[str]) -> list[str]:
+    """``words`` as they are kept: those of a display begin with the key of the arm in eight digits."""
+    prefix = f"{key:08x}" if key > 0 else ""
+    return [f"{prefix}{word}" for word in words]
+
+
+# ── the builder ───────────────────────────────────────────────────────────────
+
+
+class TextIndex:
+    """Brings the index up to date in the background, one slice in each of many transactions."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, transaction: Callable[[], AbstractAsyncContextManager[Indexing]]
+    ) -> None:
+        self._connection = connection
+        self._transaction = transaction
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def catch_up(self) -> None:
+        """Wait until little is left to be indexed. Raises StoreUnavailable when that takes longer than a second."""
+        left = behind(self._connection)
+        if left <= LITTLE:
+            return
+        task = self._build()
+        if left > SOON:
+            raise too_far_behind(left)
+        await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Finish the slice that is under way."""
+        self._closed = True
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def _build(self) -> asyncio.Task[None]:
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._task
+
+    async def _run(self) -> None:
+        left = LITTLE + 1
+        while left > LITTLE and not self._closed:
+            async with self._transaction() as transaction:
+                left = await transaction.index_texts(SLICE)
+            await asyncio.sleep(PAUSE)
+
+
+def too_far_behind(left: int) -> StoreUnavailable:
+    """What a search is told that would have to wait for ``left`` writes to be indexed."""
+    seconds = min(ceil(left / RATE) + 1, 60)
+    return StoreUnavailable(
+        f"the index of texts is being built: {left} writes are not in it yet; repeat this search in {seconds} s",
+        headers={"Retry-After": str(seconds)},
+    )
