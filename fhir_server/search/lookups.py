@@ -80,11 +80,11 @@ class Lookups:
         found = self._code_system(system)
         if found is None:
             raise ValueError(
-                f"the code system {system} is not known here, so nothing is known above or below {code}"
+                f"the code system {system} is not known here, so nothing is known above or below its codes"
             )
         tree = Hierarchy(found)
         if code not in tree.concepts:
-            raise ValueError(f"the code system {system}, as it is known here, has no code {code}")
+            raise ValueError(f"the code system {system}, as it is known here, has no such code")
         return {code, *(tree.ancestors(code) if way == "above" else tree.descendants(code))}
 
     def relatives(self, type: str, id: str, way: str) -> Sequence[str]:
