@@ -260,14 +260,12 @@ def _open_store(settings: Settings, extract: Extractor, *, reindex: bool) -> Sql
         data = orjson.loads(content)
         return INTERNAL[type](data) if type in INTERNAL else extract(data)
 
-    fingerprint = extract.fingerprint() if reindex else ""
-    path, durability = store_path(settings), settings.durability
-    store = SqliteStore.open(path, extract=extract_kept, durability=durability, fingerprint=fingerprint)
-    if store.indexed_again:
+    path, durability, unfinished = store_path(settings), settings.durability, extract.registry.unfinished
+    store = SqliteStore.open(path, extract=extract_kept, durability=durability, unfinished=unfinished)
+    again = store.index_by(extract.fingerprint()) if reindex else 0
+    if again:
         log = structlog.get_logger("fhir_server.app")
-        log.warning(
-            "indexed again: search parameters, zone or base address changed", resources=store.indexed_again
-        )
+        log.warning("indexed again: the program, the zone or the base address changed", resources=again)
     return store
 
 

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -15,6 +15,7 @@ import msgspec
 
 from fhir_server.search.index import IndexValues
 from fhir_server.search.query import Query
+from fhir_server.search.unfinished import Unfinished
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -66,6 +67,13 @@ class Referring(msgspec.Struct, frozen=True):
     moment: tuple[int, int]
 
 
+class Step(msgspec.Struct, frozen=True):
+    """How far one step of indexing came: ``count`` resources, the last of them ``position``; None: that was all."""
+
+    position: str | None
+    count: int
+
+
 class Reading(Protocol):
     """What can be read, inside a transaction (with its own writes) or outside (committed only)."""
 
@@ -95,9 +103,21 @@ class Transaction(Reading, Protocol):
     async def delete(self, record: Record) -> None:
         """Keep a deletion as a version of its own. Raises Conflict as ``put`` does."""
 
+    async def index(self, type: str, keys: Set[int], after: str, limit: int) -> Step:
+        """Add the rows of the arms ``keys`` of the next ``limit`` resources of ``type`` whose id is greater than
+        ``after``, as far as they are not there. What has been written since the rules changed has them already."""
+
+    async def unindex(self, keys: Set[int], limit: int) -> int:
+        """Remove up to ``limit`` rows of the arms ``keys``; fewer than ``limit`` removed means that none are left."""
+
 
 class Store(Reading, Protocol):
-    """A database of records."""
+    """A database of records.
+
+    Arms that are ``unfinished`` have not all their rows: a question that needs one raises NotReady.
+    """
+
+    unfinished: Unfinished
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction. When the block has been left without an exception, everything is durable

@@ -65,8 +65,19 @@ class Definitions:
     @cached_property
     def search_parameters(self) -> tuple[SearchParameterDefinition, ...]:
         """R4's 1,375 parameters and those of the profiles folder."""
-        own = (item for item in self.vocabulary if item["resourceType"] == "SearchParameter")
-        return decode_search_parameters(self._core.search_parameters) + tuple(map(search_parameter, own))
+        return (*self.standard_search_parameters, *self.own_search_parameters)
+
+    @cached_property
+    def standard_search_parameters(self) -> tuple[SearchParameterDefinition, ...]:
+        """R4's parameters."""
+        return decode_search_parameters(self._core.search_parameters)
+
+    @cached_property
+    def own_search_parameters(self) -> tuple[SearchParameterDefinition, ...]:
+        """Those of the profiles folder."""
+        return tuple(
+            search_parameter(item) for item in self.vocabulary if item["resourceType"] == "SearchParameter"
+        )
 
     @cached_property
     def operations(self) -> tuple[OperationDefinition, ...]:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from functools import partial
 from hashlib import blake2b
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 import orjson
+from msgspec.structs import astuple
 
 from fhir_server.definitions import Definitions
 from fhir_server.search.branches import Branch, Emitters, grow, prune
@@ -99,15 +100,12 @@ class Extractor:
         return follow
 
     def fingerprint(self) -> str:
-        """Changes when the same resource would give other rows: other parameters, zone, base address, or RULES."""
-        own = [item for item in self.definitions.vocabulary if item["resourceType"] == "SearchParameter"]
-        own.sort(key=itemgetter("url"))
-        said = [
-            RULES,
-            str(self._zone),
-            self._base_url,
-            [(item["url"], item.get("expression")) for item in own],
-        ]
+        """Changes when an arm of R4 would give other rows: another zone or base address, a definition of R4 that
+        the profiles folder replaces, or RULES. Arms that are added or go are no matter: they are indexed apart."""
+        standard = {each.url for each in self.definitions.standard_search_parameters}
+        own = self.definitions.own_search_parameters
+        replaced = sorted((each for each in own if each.url in standard), key=attrgetter("url"))
+        said = [RULES, str(self._zone), self._base_url, list(map(astuple, replaced))]
         return blake2b(orjson.dumps(said), digest_size=16).hexdigest()
 
     def _compile(self, type: str) -> Extract:

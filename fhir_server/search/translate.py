@@ -55,6 +55,25 @@ class Translator:
             return self._composite(known, parameter, definition, found)
         return self._plain(known, parameter, definition, found)
 
+    def faults(self, type: str, definition: SearchParameterDefinition) -> list[str]:
+        """Why the definition cannot be used for ``type``: of a plain parameter what is wrong with each path."""
+        try:
+            if definition.kind == "composite":
+                self.translate(TypeParameters(), type, definition)
+                return []
+            found = self._paths(type, definition.url, definition.expression)
+        except Unprocessable as error:
+            return [str(error)]
+        kind = ROWS.get(definition.kind, definition.kind)
+        return [text for path in found for text in self._path_faults(type, path, kind)]
+
+    def _path_faults(self, type: str, path: Path, kind: str) -> list[str]:
+        try:
+            list(self._decomposed(type, path, kind))
+        except Unprocessable as error:
+            return [str(error)]
+        return []
+
     def _paths(self, type: str, url: str, expression: str) -> list[Path]:
         text = EXPRESSIONS.get((url, expression), expression)
         found = paths(parse(text), frozenset(self.lineage(type)), frozenset(self.definitions.types))

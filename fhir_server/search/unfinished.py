@@ -62,7 +62,7 @@ class Unfinished(dict[int, Progress]):
 
     def require_complete(self, query: Query) -> None:
         """Raises NotReady when ``query`` asks for, or sorts by, something whose rows are not all there."""
-        for parameter in _asked(query):
+        for parameter in _asked(query) if self else ():
             progress = self.concerns(parameter)
             if progress is not None:
                 raise _refusal(parameter, progress)

@@ -29,7 +29,7 @@ from fhir_server.errors import StoreUnavailable
 from fhir_server.search.index import IndexValues
 from fhir_server.stores.sqlite import checkpoint, faults, reader, writer
 from fhir_server.stores.sqlite import store as store_module
-from fhir_server.stores.sqlite.schema import VERSION, connect, prepare
+from fhir_server.stores.sqlite.schema import INDEXED_BY, VERSION, connect, prepare
 from fhir_server.stores.sqlite.store import SqliteStore
 
 
@@ -70,7 +70,8 @@ async def test_a_file_of_an_older_program_gets_what_it_lacks_and_is_indexed_agai
         older.execute("PRAGMA user_version = 1")
     older.close()
     connection = connect(str(path), "normal", 64)
-    assert prepare(connection, str(path), "rules") is False
+    prepare(connection, str(path))
+    assert connection.execute(INDEXED_BY).fetchone() == ("",)
     assert connection.execute("SELECT count(*) FROM link").fetchone() == (0,)
     assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
     connection.close()
@@ -103,42 +104,41 @@ def by_code(type: str, content: bytes) -> IndexValues:
 
 
 async def test_other_rules_index_everything_again(path: Path) -> None:
-    store = _open(path, fingerprint="one")
+    store = _open(path)
+    assert store.index_by("one") == 0
     await put(store, *(record("Observation", f"o{n}", code=[["s", "c"]], date=[day(n)]) for n in range(3)))
     await put(store, record("Observation", "o1", 2, code=[["s", "other"]]), deletion("Observation", "o2", 2))
     await store.close()
     code = parameter("Observation", "code")
     moved = replace(code, keys=tuple(key + 1 for key in code.keys))
-    rows = [
-        ("one", extract, 0, code),
-        ("two", by_code, 2, moved),
-        ("two", by_code, 0, moved),
-        ("", extract, 0, moved),
-    ]
+    rows = [("one", extract, 0, code), ("two", by_code, 2, moved), ("two", by_code, 0, moved)]
     for fingerprint, rules, again, found_by in rows:
-        store = _open(path, extract=rules, fingerprint=fingerprint)
-        assert store.indexed_again == again
+        store = _open(path, extract=rules)
+        assert store.index_by(fingerprint) == again
         assert await ids(store, query("Observation", clause(found_by, token("c", "s")))) == ["o0"]
         assert len(await ids(store, query("Observation"))) == 2
         await store.close()
 
 
 async def test_an_interrupted_indexing_begins_again(path: Path) -> None:
-    store = _open(path, fingerprint="one")
+    store = _open(path)
+    store.index_by("one")
     await put(store, *(record("Observation", f"o{n}", code=[["s", "c"]]) for n in range(3)))
     await store.close()
 
     def fails(type: str, content: bytes) -> IndexValues:
         raise sqlite3.OperationalError("the disk is full")
 
+    store = _open(path, extract=fails)
     with pytest.raises(StoreUnavailable):
-        _open(path, extract=fails, fingerprint="two")
-    store = _open(path, fingerprint="one")
-    wanted = query("Observation", clause(parameter("Observation", "code"), token("c", "s")))
-    assert (store.indexed_again, len(await ids(store, wanted))) == (0, 3)
+        store.index_by("two")
     await store.close()
-    store = _open(path, fingerprint="two")
-    assert (store.indexed_again, len(await ids(store, wanted))) == (3, 3)
+    store = _open(path)
+    wanted = query("Observation", clause(parameter("Observation", "code"), token("c", "s")))
+    assert (store.index_by("one"), len(await ids(store, wanted))) == (0, 3)
+    await store.close()
+    store = _open(path)
+    assert (store.index_by("two"), len(await ids(store, wanted))) == (3, 3)
     await store.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, Final, NamedTuple
 
 from fhir_server.errors import Conflict
@@ -29,6 +29,8 @@ _STATEMENTS: Final = {
     "log": "INSERT INTO log (sequence, tid, rid, version, updated, latest) VALUES (?, ?, ?, ?, ?, ?)",
     "dead": "DELETE FROM live WHERE tid = ? AND date = ? AND rid = ?",
     "live": "INSERT INTO live (tid, date, rid, shape) VALUES (?, ?, ?, ?)",
+    "shape": "UPDATE live SET shape = ? WHERE tid = ? AND date = ? AND rid = ?",
+    "unlink": "DELETE FROM link WHERE rid = ?",
 }
 _SHAPE_LIMIT: Final = 20_000
 _GREATEST: Final = 2**63 - 1
@@ -85,6 +87,13 @@ class Batch:
         self._gathered["live"].append((tid, values.date, rid, self._shape(values)))
         self._note_secondary(values)
         _gather(self._added, index_rows(values, rid, self._writer.symbols))
+
+    def refresh(self, tid: int, rid: int, values: IndexValues, keys: Set[int]) -> None:
+        """Gather the rows of the arms ``keys`` of a resource that is kept already, and what says which arms it has."""
+        self._gathered["shape"].append((self._shape(values), tid, values.date, rid))
+        self._note_secondary(values)
+        self._gathered["unlink"].append((rid,))
+        _gather(self._added, index_rows(values, rid, self._writer.symbols).of_arms(keys))
 
     def absorb(self, other: Batch) -> None:
         """Take over what ``other``, of the same group, has gathered."""

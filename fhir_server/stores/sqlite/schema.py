@@ -38,7 +38,7 @@ from fhir_server.search.types.special import kilometres
 APPLICATION: Final = 0x434D4346
 """SQLite's ``application_id`` of our files: "CMCF"."""
 
-VERSION: Final = 2
+VERSION: Final = 3
 """SQLite's ``user_version``: the number of this schema. To be raised with every table or index that is added."""
 
 TABLES: Final = (
@@ -117,21 +117,22 @@ def connect(path: str, durability: str, cache_kilobytes: int) -> sqlite3.Connect
     return connection
 
 
+INDEXED_BY: Final = "SELECT value FROM meta WHERE name = 'index'"
+"""The fingerprint of the rules that all index rows were made by."""
+
 SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL"}
 
 
-def prepare(connection: sqlite3.Connection, path: str, fingerprint: str) -> bool:
+def prepare(connection: sqlite3.Connection, path: str) -> None:
     """Make the tables in a new file; refuse a file that is not ours or that a newer program wrote.
 
-    ``fingerprint`` names the rules that index rows are made by ("": whichever); False when the file's rows were made
-    by others.
     Raises StoreUnavailable.
     """
     application = _pragma(connection, "application_id")
     version = _pragma(connection, "user_version")
     objects = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if not objects and application in {0, APPLICATION}:
-        _create(connection, fingerprint)
+        _create(connection)
     elif application != APPLICATION:
         raise StoreUnavailable(f"{path} is a database of another program: choose another path in FHIR_STORE")
     elif version > VERSION:
@@ -141,8 +142,6 @@ def prepare(connection: sqlite3.Connection, path: str, fingerprint: str) -> bool
         )
     elif version < VERSION:
         _upgrade(connection)
-    kept = connection.execute("SELECT value FROM meta WHERE name = 'index'").fetchone()
-    return not fingerprint or bool(kept == (fingerprint,))
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
@@ -165,13 +164,13 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return value
 
 
-def _create(connection: sqlite3.Connection, fingerprint: str) -> None:
+def _create(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN IMMEDIATE")
     for statement in TABLES:
         connection.execute(statement)
     connection.execute("INSERT INTO symbol VALUES (0, '')")
-    connection.execute("INSERT INTO meta VALUES ('index', ?)", (fingerprint,))
+    connection.execute("INSERT INTO meta VALUES ('index', '')")
     connection.execute(f"PRAGMA application_id = {APPLICATION:d}")
     connection.execute(f"PRAGMA user_version = {VERSION:d}")
     connection.execute("COMMIT")
