@@ -86,7 +86,8 @@ class Invocation:
 
     ``parameters`` is a Parameters resource: what the body and the query say together. ``base`` is the address of
     this server, for links; ``safe`` says that the request is a GET, which must not change anything; ``lenient``
-    how a search that the operation does treats unknown parameters (None: as the server is set).
+    how a search that the operation does treats unknown parameters (None: as the server is set); ``cursor`` where a
+    page begins (``Operation.pages``); ``body`` the body as JSON, for who must keep every number's text.
     """
 
     type: str | None
@@ -97,6 +98,8 @@ class Invocation:
     base: str = ""
     safe: bool = False
     lenient: bool | None = None
+    cursor: str | None = None
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,8 @@ class Operation:
     """A $operation: found by walking the ``operations`` folders, each file one ``OPERATION``.
 
     ``level`` is instance, type or system; ``definition`` its OperationDefinition, which the
-    CapabilityStatement and Swagger are made from. ``searches``: it also takes the search parameters of its type.
+    CapabilityStatement and Swagger are made from. ``searches``: it also takes the search parameters of its type;
+    ``pages``: it can answer page by page, with links that bring a ``_cursor``.
     """
 
     code: str
@@ -114,6 +118,7 @@ class Operation:
     run: Callable[[Server, Caller, Invocation], Awaitable[Outcome]]
     definition: Json
     searches: bool = False
+    pages: bool = False
 
 
 @dataclass(frozen=True, slots=True)

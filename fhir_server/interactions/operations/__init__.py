@@ -12,7 +12,7 @@ from importlib import import_module
 from types import ModuleType
 
 from fhir_server.errors import InvalidContent, NotFound, NotSupported
-from fhir_server.interactions.bundles import Pairs
+from fhir_server.interactions.bundles import CURSOR, Pairs
 from fhir_server.interactions.conditional import ANY, parse_etags
 from fhir_server.interactions.context import Invocation, Operation, Outcome, Server
 from fhir_server.interactions.parameters import gather
@@ -64,6 +64,7 @@ async def invoke(
     parameters: Json | None,
     *,
     query: Pairs = (),
+    body: bytes = b"",
     if_match: str | None = None,
     request_id: str | None = None,
     base: str = "",
@@ -72,9 +73,9 @@ async def invoke(
 ) -> Outcome:
     """Call ``$code`` at ``level`` (instance, type or system). ``if_match`` is the header's text.
 
-    ``parameters`` is the body: a Parameters, or the one resource that the operation takes; ``query`` what stands in
-    the address beside it. ``get``: the request is a GET, which must not change anything. Raises NotFound for an
-    unknown operation, NotSupported where it cannot be called, and as ``parameters.gather``.
+    ``parameters`` is the body: a Parameters, or the one resource that the operation takes; ``body`` the same as bytes;
+    ``query`` what stands in the address beside it. ``get``: the request is a GET, which must not change anything.
+    Raises NotFound for an unknown operation, NotSupported where it cannot be called, and as ``parameters.gather``.
     """
     if type is not None:
         require_type(server, type)
@@ -82,9 +83,22 @@ async def invoke(
     check_access(caller, "operation", type)
     if get and operation.affects_state:
         raise NotSupported(f"${code} changes something: call it with POST", headers={"Allow": "POST"})
-    told = gather(server.validate, operation, parameters, query)
-    version = _version(if_match)
-    invocation = Invocation(type, id, told, version, request_id, base=base, safe=get, lenient=lenient)
+    cursor = dict(query).get(CURSOR) if operation.pages else None
+    told = gather(
+        server.validate, operation, parameters, [p for p in query if cursor is None or p[0] != CURSOR]
+    )
+    invocation = Invocation(
+        type,
+        id,
+        told,
+        _version(if_match),
+        request_id,
+        base=base,
+        safe=get,
+        lenient=lenient,
+        cursor=cursor,
+        body=body,
+    )
     return await operation.run(server, caller, invocation)
 
 
