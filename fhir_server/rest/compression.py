@@ -6,8 +6,10 @@ Small answers and what is compressed already (images) are sent as they are. Sour
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import zstandard
 
@@ -32,6 +34,21 @@ def zstd(body: bytes) -> bytes:
 
 ENCODINGS: Mapping[str, Callable[[bytes], bytes]] = {"zstd": zstd, "gzip": gzip}
 """Content coding → how it is made, the better first."""
+
+
+PACKERS: Mapping[str, Callable[[], Any]] = {
+    "zstd": lambda: zstandard.ZstdCompressor(level=ZSTD_LEVEL).compressobj(),
+    "gzip": lambda: zlib.compressobj(GZIP_LEVEL, wbits=_GZIP),
+}
+"""Content coding → what makes it piece by piece (``compress``, then ``flush``)."""
+
+
+async def packed(pieces: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
+    """``pieces`` in the content coding ``encoding``; the packing is done beside the event loop."""
+    packer = PACKERS[encoding]()
+    async for piece in pieces:
+        yield await to_thread(packer.compress, piece)
+    yield packer.flush()
 
 
 @lru_cache(maxsize=256)

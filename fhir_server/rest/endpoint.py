@@ -6,7 +6,7 @@ does. One function, ``answer``, serves every row of the route table.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, MutableMapping
 from difflib import get_close_matches
 from logging import DEBUG
 from string import ascii_letters, digits
@@ -85,8 +85,22 @@ class Endpoint:
         status, headers, body = reply
         headers.append((b"x-request-id", request.request_id.encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+        if request.method == "HEAD" or isinstance(body, bytes):
+            await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+        else:
+            await self._stream(request, send, body)
         self._note(request, status, perf_counter() - started)
+
+    async def _stream(self, request: Request, send: Send, pieces: AsyncIterator[bytes]) -> None:
+        """Send a body piece by piece. What goes wrong on the way breaks the connection: half an answer must not look
+        like a whole one."""
+        try:
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except Exception as error:
+            log_bug(error, request.request_id, request.interaction)
+            raise
+        await send({"type": "http.response.body", "body": b""})
 
     async def _refuse(self, request: Request, error: FhirError) -> Reply:
         """The reply that tells ``error``, in the form that the client wanted."""

@@ -6,7 +6,7 @@ Source: FHIR R4 http.html (ETag, Last-Modified, Location, Prefer).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 
 import msgspec
 import orjson
@@ -19,7 +19,8 @@ from fhir_server.rest.request import Request
 from fhir_server.store import Record
 
 HeaderList = list[tuple[bytes, bytes]]
-Reply = tuple[int, HeaderList, bytes]
+Body = bytes | AsyncIterator[bytes]
+Reply = tuple[int, HeaderList, Body]
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 SAFE_HEADERS = (NOSNIFF, (b"cache-control", b"no-store"))
@@ -91,6 +92,8 @@ def reply_plain(request: Request, result: Outcome) -> Reply:
     record = result.record
     if result.resource is not None:
         return _sized(result.status, headers, _pretty(request, result.resource))
+    if result.stream is not None:
+        return result.status, headers, result.stream
     if record is not None and not record.deleted:
         return _sized(result.status, [*headers, *_version_headers(record)], _pretty(request, record.content))
     if result.issues:

@@ -6,11 +6,11 @@ Nothing here runs for a client that takes JSON as it is. Source: FHIR R4 http.ht
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from fhir_server.definitions import Definitions
 from fhir_server.formats import indent, to_xml
-from fhir_server.rest.compression import ENCODINGS, choose_encoding, is_worth_compressing
+from fhir_server.rest.compression import ENCODINGS, choose_encoding, is_worth_compressing, packed
 from fhir_server.rest.media import JSON
 from fhir_server.rest.reply import HeaderList, Reply
 from fhir_server.rest.request import LARGE, Request
@@ -23,6 +23,8 @@ _VARY = (b"vary", b"accept, accept-encoding")
 async def represent(request: Request, reply: Reply) -> Reply:
     """``reply`` (JSON) in the form and the encoding that the client asked for. Raises InvalidContent."""
     status, headers, body = reply
+    if not isinstance(body, bytes):
+        return _represent_stream(request, status, headers, body)
     if not body:
         return reply
     kind, body = await _converted(request, dict(headers)[_TYPE], body)
@@ -33,6 +35,16 @@ async def represent(request: Request, reply: Reply) -> Reply:
         added.append((b"content-encoding", encoding.encode()))
     kept = [pair for pair in headers if pair[0] not in _REPLACED]
     return status, [(_TYPE, kind), *kept, *added, (_LENGTH, b"%d" % len(body))], body
+
+
+def _represent_stream(
+    request: Request, status: int, headers: HeaderList, body: AsyncIterator[bytes]
+) -> Reply:
+    """A stream is JSON; it is packed as it comes."""
+    encoding = choose_encoding(request.headers.get(b"accept-encoding", b""))
+    if encoding is None:
+        return status, [*headers, _VARY], body
+    return status, [*headers, _VARY, (b"content-encoding", encoding.encode())], packed(body, encoding)
 
 
 async def _converted(request: Request, kind: bytes, body: bytes) -> tuple[bytes, bytes]:

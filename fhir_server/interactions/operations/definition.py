@@ -71,13 +71,11 @@ def giving(type: str, documentation: str = "") -> Json:
     return {"name": "return", "use": "out", "min": 1, "max": "1", **said, "type": type}
 
 
-def operations_of(definition: Json, run: Run, *, searches: bool = False) -> tuple[Operation, ...]:
-    """The operation at each level that ``definition`` names."""
+def operations_of(definition: Json, run: Run, **more: bool) -> tuple[Operation, ...]:
+    """The operation at each level that ``definition`` names; ``more`` are further members of Operation."""
     types = () if definition["resource"] == [ANY_TYPE] else tuple(definition["resource"])
     return tuple(
-        Operation(
-            definition["code"], types, level, definition["affectsState"], run, definition, searches=searches
-        )
+        Operation(definition["code"], types, level, definition["affectsState"], run, definition, **more)
         for level in LEVELS
         if definition[level]
     )
