@@ -16,8 +16,13 @@ from fhir_server.interactions.context import Operation, Outcome, Server
 from fhir_server.model.resource import Json
 from fhir_server.search.registry import SearchParameter
 
-FORMATS = ("application/fhir+json", "json")
-PATCH_FORMATS = ("application/json-patch+json", "application/merge-patch+json", "application/fhir+json")
+FORMATS = ("application/fhir+json", "application/fhir+xml", "json", "xml")
+PATCH_FORMATS = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/fhir+json",
+    "application/fhir+xml",
+)
 ON_SYSTEM = ("transaction", "batch", "search-system", "history-system")
 ON_TYPE = (
     "read",

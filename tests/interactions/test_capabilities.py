@@ -49,7 +49,7 @@ async def test_it_is_a_valid_statement_of_every_type(server, by_type):
     shown = await statement(server)
     assert server.validate(shown) == []
     assert shown["fhirVersion"] == "4.0.1"
-    assert "json" in shown["format"]
+    assert {"json", "xml"} <= set(shown["format"])
     assert shown["implementation"]["url"] == BASE
     assert by_type(shown).keys() == server.definitions.resource_types
     assert codes(shown["rest"][0]) == ["transaction", "batch", "history-system"]

@@ -31,6 +31,11 @@ def _read(token: str, patients: int) -> Plan:
     return Plan(requests, 200, b'"resourceType":"Patient"')
 
 
+def _read_xml(token: str, patients: int) -> Plan:
+    requests = [request("GET", f"/fhir/Patient/p{n}?_format=xml", token) for n in _numbers(patients)]
+    return Plan(requests, 200, b'<Patient xmlns="http://hl7.org/fhir">', times=1)
+
+
 def _patient_observations(token: str, patients: int) -> Plan:
     requests = [
         request("GET", f"/fhir/Observation?patient=Patient/p{n}&_total=accurate", token)
@@ -73,6 +78,7 @@ def _transaction(token: str, patients: int) -> Plan:
 
 ROWS: dict[str, Callable[[str, int], Plan]] = {
     "read": _read,
+    "read-xml": _read_xml,
     "search-patient-observations": _patient_observations,
     "search-patient-code": _patient_code,
     "search-name": _name,
