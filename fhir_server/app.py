@@ -25,7 +25,8 @@ from fhir_server.identity import local_numbers
 from fhir_server.inbound import http, journal
 from fhir_server.inbound.mllp import serve_mllp
 from fhir_server.inbound.receive import recover
-from fhir_server.interactions.context import Server
+from fhir_server.interactions import own
+from fhir_server.interactions.context import Rule, Server
 from fhir_server.interactions.operations import find_operations
 from fhir_server.mapping import Mappings, load_mappings
 from fhir_server.model.resource import Json
@@ -237,7 +238,7 @@ def _compose(
         now=now,
         new_id=new_id,
         timezone=zone,
-        rules={**local_numbers.RULES, **rules.RULES},
+        rules=_together(own.RULES, local_numbers.RULES, rules.RULES),
         adopt=rules.ADOPT,
         stale=rules.STALE,
         operations=find_operations(fhir_server.interactions.operations, fhir_server.referral.operations),
@@ -245,6 +246,12 @@ def _compose(
         reference_check=settings.reference_check == "on",
         conditional_delete=settings.conditional_delete,
     )
+
+
+def _together(*tables: Mapping[str, tuple[Rule, ...]]) -> Mapping[str, tuple[Rule, ...]]:
+    """The rules of all ``tables``, a type's in their order."""
+    types = dict.fromkeys(type for table in tables for type in table)
+    return {type: tuple(rule for table in tables for rule in table.get(type, ())) for type in types}
 
 
 def store_path(settings: Settings) -> Path:

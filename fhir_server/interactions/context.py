@@ -14,6 +14,7 @@ import msgspec
 
 from fhir_server.definitions import Definitions
 from fhir_server.errors import Issue
+from fhir_server.interactions.own import Own
 from fhir_server.model.resource import Json, Resource
 from fhir_server.search.extract import Extractor
 from fhir_server.search.registry import Registry
@@ -129,8 +130,8 @@ class Server:
     names the existing resource a conditional write that matched nothing really means (an arriving
     Encounter is the planned one). ``stale``: type → what else to tell a caller whose ``If-Match`` names
     another version than the one that is current. ``extract``: resource → index rows. ``made`` keeps answers that
-    are made once (the CapabilityStatement). ``conditional_delete``: single or multiple, how many resources one
-    conditional delete may remove.
+    are made once (the CapabilityStatement), ``own`` are the definitions that the server runs on.
+    ``conditional_delete``: single or multiple, how many resources one conditional delete may remove.
     """
 
     store: Store
@@ -149,3 +150,4 @@ class Server:
     reference_check: bool = False
     conditional_delete: str = "single"
     made: dict[Hashable, bytes] = field(default_factory=dict)
+    own: Own = field(default_factory=Own)

@@ -30,7 +30,8 @@ async def read(
     """
     require_type(server, type)
     check_access(caller, "read", type)
-    record = require_here(await (reading or server.store).read(type, id), type, id)
+    kept = await (reading or server.store).read(type, id)
+    record = require_here(kept or server.own.read(server, type, id), type, id)
     if if_none_match is not None and is_match("If-None-Match", if_none_match, record):
         return Outcome(304, record)
     return Outcome(200, record)

@@ -31,13 +31,16 @@ async def vread(
 ) -> Outcome:
     """Version ``version`` (text of the URL), current or past, in ``reading`` or among what is committed.
 
-    200, or 304 when it is the one that ``if_none_match`` names. Raises NotFound, and Gone for the version that a delete made.
+    200, or 304 when it is the one that ``if_none_match`` names. Raises NotFound, and Gone for the version that a
+    delete made.
     """
     require_type(server, type)
     check_access(caller, "vread", type)
     record = None
     if VERSION.fullmatch(version):
         record = await (reading or server.store).read_version(type, id, int(version))
+    if record is None and version == "1":
+        record = server.own.read(server, type, id)
     if record is None:
         raise NotFound(f"there is no version {version} of {type}/{id}")
     found = require_here(record, type, id)
