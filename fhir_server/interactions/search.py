@@ -1,6 +1,7 @@
-"""search: ``GET [base]/[type]?…`` and ``POST [base]/[type]/_search``.
+"""search: of a type (``GET [base]/[type]?…``), of several (``GET [base]?_type=…``), or in a compartment
+(``GET [base]/Patient/1/Observation``, ``GET [base]/Patient/1/*``).
 
-Source: FHIR R4 search.html, http.html#search.
+Source: FHIR R4 search.html, http.html#search, compartmentdefinition.html.
 """
 
 from __future__ import annotations
@@ -8,51 +9,82 @@ from __future__ import annotations
 import msgspec
 import orjson
 
-from fhir_server.errors import Issue, outcome
+from fhir_server.errors import Issue, NotFound, outcome
 from fhir_server.interactions.bundles import Pairs, hit_entries, outcome_entry, page_links
 from fhir_server.interactions.context import Outcome, Server
 from fhir_server.interactions.includes import included
+from fhir_server.interactions.lookups import parse_search
 from fhir_server.interactions.subset import SUMMARIES, subset
 from fhir_server.interactions.write import require_type
 from fhir_server.model.bundle import make_bundle
-from fhir_server.search.query import Query, parse_query
+from fhir_server.search.compartments import Compartment, members
+from fhir_server.search.query import Query
 from fhir_server.security.access import check_access, narrow
 from fhir_server.security.caller import Caller
 from fhir_server.store import Page, Reading, Record
+
+ALL = "*"
+"""What stands for all types of a compartment in an address."""
 
 
 async def search(
     server: Server,
     caller: Caller,
-    type: str,
+    type: str | None,
     pairs: Pairs,
     *,
+    compartment: Compartment | None = None,
     base: str = "",
     lenient: bool | None = None,
     reading: Reading | None = None,
 ) -> Outcome:
-    """A searchset of the resources of ``type`` that match ``pairs`` (decoded names and values of the URL).
+    """A searchset of the resources of ``type`` (None: of the types that ``_type`` names, else of all) that match
+    ``pairs`` (decoded names and values of the URL) and are in ``compartment``.
 
     ``lenient`` (None: as the server is set) leaves out unknown parameters and says so in an entry;
     ``reading`` is an open transaction to search in, None for what is committed. Raises InvalidSearch
-    with every fault.
+    with every fault, NotFound for a compartment that does not exist and a type that is not in it.
     """
-    require_type(server, type)
+    _require_place(server, type, compartment)
     check_access(caller, "search", type)
-    query = parse_query(
-        server.parameters,
-        type,
-        pairs,
-        lenient=server.lenient if lenient is None else lenient,
-        zone=server.timezone,
-        base_url=base or None,
-    )
     source = reading or server.store
+    lenient = server.lenient if lenient is None else lenient
+    query = await parse_search(
+        server, source, type, pairs, compartment=compartment, base=base, lenient=lenient
+    )
+    for part in query.parts:
+        check_access(caller, "search", part.type)
     page = await _page(source, narrow(query, caller))
     others = await included(server, caller, source, query.includes, page.records) if query.includes else ()
     entries = _entries(server, query, base, page.records, others)
-    links = page_links(base, type, query.applied, page.next)
+    links = page_links(base, _path(type, compartment), query.applied, page.next)
     return Outcome(200, resource=make_bundle("searchset", entries, links=links, total=page.total))
+
+
+def _require_place(server: Server, type: str | None, compartment: Compartment | None) -> None:
+    """Raises NotFound when there is nothing to be searched at this address."""
+    if compartment is None:
+        if type is not None:
+            require_type(server, type)
+        return
+    known = members(server.parameters, compartment.type)
+    if not known:
+        allowed = ", ".join(sorted(server.definitions.compartments))
+        raise NotFound(
+            f"{compartment.type} has no compartment; those that have one: {allowed}", code="not-supported"
+        )
+    if type is not None and type not in known:
+        allowed = ", ".join(sorted(known))
+        raise NotFound(
+            f"{type[:64]!r} is not in the compartment of a {compartment.type}; these are: {allowed}",
+            code="not-supported",
+        )
+
+
+def _path(type: str | None, compartment: Compartment | None) -> str:
+    if compartment is None:
+        return type or ""
+    return f"{compartment.type}/{compartment.id}/{type or ALL}"
 
 
 async def _page(reading: Reading, query: Query) -> Page:
@@ -83,7 +115,7 @@ def _ignored(query: Query) -> bytes:
         Issue(
             "warning",
             "not-supported",
-            f"{name} was ignored: {query.type} has no such search parameter",
+            f"{name} was ignored: there is no such search parameter here",
             f"http.{name}",
         )
         for name, _ in query.ignored

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from typing import NamedTuple
 
 from fhir_server.search.clauses import AnyOf, Chain, Criterion, Has
 from fhir_server.search.faults import Refusal, Unknown
+from fhir_server.search.filter import Place, parse_filter
 from fhir_server.search.modifiers import checked_target, read_clause
 from fhir_server.search.registry import Registry, SearchParameter
 from fhir_server.search.types.base import Reading
@@ -40,46 +42,49 @@ class Criteria:
             return self._has(type, name, value)
         head, dot, rest = name.partition(".")
         if dot:
-            return self._chain(type, head, rest, value)
+            return self.through(type, head, _first(rest), lambda target: self._read(target, rest, value))
         code, _, modifier = name.partition(":")
         if code in LATER:
             raise Unknown(f"the parameter {code} is not supported")
         special = SPECIAL.get(code)
         if special is not None:
             return special(self, type, modifier, value)
-        return read_clause(self._parameter(type, code), modifier, value, self.reading)
+        return read_clause(self.parameter(type, code), modifier, value, self.reading)
 
     # ── chains ────────────────────────────────────────────────────────────────
 
-    def _chain(self, type: str, head: str, rest: str, value: str) -> Criterion:
-        """``subject:Patient.name``, ``subject.name``."""
+    def through(self, type: str, head: str, wanted: str, read: Callable[[str], Criterion]) -> Criterion:
+        """``subject:Patient.name``, ``subject.name``: what ``read`` asks of the types that ``head`` leads to.
+
+        ``wanted`` is the parameter that is asked for there. Raises Unknown, Refusal and ValueError.
+        """
         code, _, target = head.partition(":")
         parameter = self._reference(type, code)
         if target:
-            return self._link(parameter, self._target(parameter, target), rest, value)
+            return self._link(parameter, self._target(parameter, target), read)
         types = parameter.targets or sorted(self.registry.definitions.resource_types)
         if len(types) == 1:
-            return self._link(parameter, types[0], rest, value)
-        links = list(self._links(parameter, types, rest, value))
+            return self._link(parameter, types[0], read)
+        links = list(self._links(parameter, types, wanted, read))
         if not links:
-            raise Unknown(f"nothing that {code} refers to has a search parameter {_first(rest)}")
+            raise Unknown(f"nothing that {code} refers to has a search parameter {wanted}")
         return links[0] if len(links) == 1 else AnyOf(tuple(links))
 
     def _links(
-        self, parameter: SearchParameter, types: Iterable[str], rest: str, value: str
+        self, parameter: SearchParameter, types: Iterable[str], wanted: str, read: Callable[[str], Criterion]
     ) -> Iterable[Criterion]:
-        """A chain to each of ``types`` that has what ``rest`` names."""
+        """A chain to each of ``types`` that has ``wanted``."""
         for type in types:
             try:
-                yield self._link(parameter, type, rest, value)
+                yield self._link(parameter, type, read)
             except Unknown:
                 continue
             except ValueError as error:
-                raise ValueError(f"{_of(parameter, type, rest)}: {error}") from error
+                raise ValueError(f"{parameter.code}:{type}.{wanted}: {error}") from error
 
-    def _link(self, parameter: SearchParameter, type: str, rest: str, value: str) -> Chain:
+    def _link(self, parameter: SearchParameter, type: str, read: Callable[[str], Criterion]) -> Chain:
         self._count()
-        return Chain(parameter, type, self._read(type, rest, value))
+        return Chain(parameter, type, read(type))
 
     def _target(self, parameter: SearchParameter, type: str) -> str:
         if type not in self.registry.definitions.resource_types:
@@ -113,10 +118,16 @@ class Criteria:
             raise Refusal("functional lists as $current-allergies are not supported; name the id of a List")
         return self._has(type, "_has:List:item:_id", value)
 
+    def filter(self, type: str, modifier: str, value: str) -> Criterion:
+        """``_filter=name co "pet"``."""
+        if modifier:
+            raise Refusal(f"_filter has no modifier :{modifier}", "invalid")
+        return parse_filter(value, _Place(self, type))
+
     # ── what there is ─────────────────────────────────────────────────────────
 
     def _reference(self, type: str, code: str) -> SearchParameter:
-        parameter = self._parameter(type, code)
+        parameter = self.parameter(type, code)
         if parameter.kind != "reference":
             raise Refusal(
                 f"{type}.{code} is a {parameter.kind} parameter; only a reference leads to another resource",
@@ -124,7 +135,8 @@ class Criteria:
             )
         return parameter
 
-    def _parameter(self, type: str, code: str) -> SearchParameter:
+    def parameter(self, type: str, code: str) -> SearchParameter:
+        """The parameter ``code`` of ``type``. Raises Unknown."""
         known = self.registry.parameters(type)
         parameter = known.get(code)
         if parameter is None:
@@ -147,7 +159,28 @@ def _refuse_types(criteria: Criteria, type: str, modifier: str, value: str) -> C
     raise Refusal("_type belongs to a search of the whole system: GET [base]?_type=…", "invalid")
 
 
+class _Place(NamedTuple):
+    """A type that a filter is about: see ``filter.Place``."""
+
+    criteria: Criteria
+    type: str
+
+    @property
+    def reading(self) -> Reading:
+        return self.criteria.reading
+
+    def parameter(self, code: str) -> SearchParameter:
+        return self.criteria.parameter(self.type, code)
+
+    def through(self, reference: str, wanted: str, inner: Callable[[Place], Criterion]) -> Criterion:
+        def read(type: str) -> Criterion:
+            return inner(_Place(self.criteria, type))
+
+        return self.criteria.through(self.type, reference, wanted, read)
+
+
 SPECIAL: Mapping[str, Callable[[Criteria, str, str, str], Criterion]] = {
+    "_filter": Criteria.filter,
     "_list": Criteria.list,
     "_query": _refuse_query,
     "_type": _refuse_types,
@@ -155,15 +188,11 @@ SPECIAL: Mapping[str, Callable[[Criteria, str, str, str], Criterion]] = {
 """Criteria that are no search parameters of a type: code → what reads (type, modifier, value)."""
 
 
-LATER = frozenset({"_filter", "_contained", "_containedType"})
+LATER = frozenset({"_contained", "_containedType"})
 
 
 def _first(name: str) -> str:
     return name.partition(".")[0].partition(":")[0]
-
-
-def _of(parameter: SearchParameter, type: str, rest: str) -> str:
-    return f"{parameter.code}:{type}.{rest}"
 
 
 def _unknown_text(type: str, code: str, known: Mapping[str, SearchParameter]) -> str:

@@ -100,7 +100,10 @@ class Lookups:
         return found
 
     def _value_set(self, url: str) -> Json | None:
-        return self._canonical("ValueSet", url) or self._terminology.value_set(url)
+        own = self._canonical("ValueSet", url)
+        if own is not None and _has_pattern(own):
+            raise ValueError(f"the value set {url} is kept here with a regex filter, and such are not run")
+        return own or self._terminology.value_set(url)
 
     def _code_system(self, url: str) -> Json | None:
         return self._canonical("CodeSystem", url) or self._terminology.code_system(url)
@@ -114,3 +117,10 @@ class Lookups:
         if wanted not in self._kept:
             raise NotFetched(wanted)
         return self._kept[wanted]
+
+
+def _has_pattern(value_set: Json) -> bool:
+    """True when a filter is a regular expression: one that somebody stored here could run for hours."""
+    compose = value_set.get("compose", {})
+    parts = [*compose.get("include", ()), *compose.get("exclude", ())]
+    return any(rule.get("op") == "regex" for part in parts for rule in part.get("filter", ()))

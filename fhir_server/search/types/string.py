@@ -110,6 +110,7 @@ TESTS: Mapping[str, Callable[[StringValue, StringRow], bool]] = {
     "exact": lambda value, row: row.exact == value.exact,
     "contains": lambda value, row: value.text in row.text,
     "equals": lambda value, row: row.text == value.text,
+    "differs": lambda value, row: row.text != value.text,
     "ends": lambda value, row: row.text.endswith(value.text),
     "gt": lambda value, row: row.text > value.text,
     "ge": lambda value, row: row.text >= value.text,

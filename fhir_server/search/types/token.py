@@ -22,6 +22,7 @@ from fhir_server.search.types.escapes import split, unescape
 from fhir_server.search.values import TokenValue
 
 BOOLEAN_SYSTEM = "http://terminology.hl7.org/CodeSystem/special-values"
+OF_TYPE = "of type "
 DIALLED = frozenset({"phone", "fax", "sms", "pager"})
 PUNCTUATION = str.maketrans("", "", " -()./\t　－（）")
 _new: Any = tuple.__new__
@@ -62,7 +63,7 @@ def parse_typed(parameter: SearchParameter, text: str, reading: Reading) -> Toke
 
 def of_type(system: str, code: str) -> str:
     """What stands in the place of the system for an identifier of this type; no uri has blanks."""
-    return f"of type {system} {fold_code(code)}"
+    return f"{OF_TYPE}{system} {fold_code(code)}"
 
 
 def implicit_codes(parameter: SearchParameter, reading: Reading) -> frozenset[tuple[str, str]]:
@@ -181,7 +182,10 @@ def of_reference(key: int) -> Emit:
 
 
 def admits(value: TokenValue, modifier: str | None, row: TokenRow) -> bool:
-    """Whether the row has the value's code and system (``:not`` is the whole clause's business)."""
+    """Whether the row has the value's code and system (``:not`` is the whole clause's business), with ``differs`` of
+    ``_filter`` whether it has not."""
+    if modifier == "differs":
+        return not row.system.startswith(OF_TYPE) and not admits(value, None, row)
     if value.system is not None and value.system != row.system:
         return False
     return value.code is None or value.code == row.code

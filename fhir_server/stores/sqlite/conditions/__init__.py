@@ -34,6 +34,8 @@ MODIFIERS: dict[tuple[str, str], Compiler] = {
     ("string", "exact"): string.exact,
     ("string", "contains"): string.contains,
     ("string", "equals"): string.equals,
+    ("string", "differs"): string.differs,
+    ("token", "differs"): term.differs,
     ("string", "ends"): string.ends,
     ("string", "gt"): string.compared(">"),
     ("string", "ge"): string.compared(">="),

@@ -11,8 +11,7 @@ from typing import Any, Final
 from fhir_server.search.query import Clause, CompositeValue
 from fhir_server.search.registry import SearchParameter
 from fhir_server.stores.sqlite.conditions import number, period
-from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Scope, any_of
-from fhir_server.stores.sqlite.conditions.string import LAST
+from fhir_server.stores.sqlite.conditions.parts import LAST, Arm, Condition, Probe, Scope, any_of
 
 PartCompiler = Callable[[Scope, SearchParameter, Any], Probe]
 

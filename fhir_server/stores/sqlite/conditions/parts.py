@@ -22,6 +22,9 @@ TOGETHER: Final = 100
 LEAST: Final = -(2**63)
 GREATEST: Final = 2**63 - 1
 
+LAST: Final = "\U0010ffff"
+"""Greater than every character that can follow a prefix."""
+
 
 class Arm(NamedTuple):
     """A range of rows of an index table: ``SELECT t.date, t.rid FROM table WHERE where``.

@@ -10,6 +10,7 @@ from typing import Final
 
 from fhir_server.search.query import Clause, StringValue
 from fhir_server.stores.sqlite.conditions.parts import (
+    LAST,
     Arm,
     Compiler,
     Condition,
@@ -20,9 +21,6 @@ from fhir_server.stores.sqlite.conditions.parts import (
 )
 from fhir_server.stores.sqlite.rows import chinese_runs, exact_form, grams
 
-LAST: Final = "\U0010ffff"
-"""Greater than every character that can follow a prefix."""
-
 RARE: Final = 200
 
 Binder = Callable[[StringValue], tuple[str, ...]]
@@ -31,6 +29,7 @@ _ROWS_OF: Final = "SELECT 1 FROM string p INDEXED BY string_of_resource WHERE p.
 _STARTS: Final = "{0}.text >= ? AND {0}.text < ?"
 _EXACT: Final = "{0}.text = ? AND {0}.exact = ?"
 _EQUALS: Final = "{0}.text = ? AND {0}.exact <> ''"
+_DIFFERS: Final = "{0}.text <> ? AND {0}.exact <> ''"
 _ENDS: Final = "{0}.exact <> '' AND length({0}.text) >= length(?) AND substr({0}.text, -length(?)) = ?"
 _CONTAINS: Final = "{0}.exact <> '' AND instr({0}.text, ?) > 0"
 
@@ -50,6 +49,11 @@ def exact(scope: Scope, clause: Clause) -> Condition:
 def equals(scope: Scope, clause: Clause) -> Condition:
     """``eq`` of ``_filter``: the whole text, whatever case, accents and width."""
     return _scan(clause, _EQUALS, _text_alone, ordered=False)
+
+
+def differs(scope: Scope, clause: Clause) -> Condition:
+    """``ne`` of ``_filter``: some text is another one."""
+    return _scan(clause, _DIFFERS, _text_alone, ordered=False)
 
 
 def ends(scope: Scope, clause: Clause) -> Condition:

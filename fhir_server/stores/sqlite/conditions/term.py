@@ -12,7 +12,16 @@ import orjson
 
 from fhir_server.search.query import Clause, ReferenceValue, TokenValue
 from fhir_server.search.registry import SearchParameter
-from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Scope, any_of
+from fhir_server.search.types.token import OF_TYPE
+from fhir_server.stores.sqlite.conditions.parts import (
+    LAST,
+    Arm,
+    Condition,
+    Probe,
+    Scope,
+    Values,
+    any_of,
+)
 from fhir_server.stores.sqlite.symbols import UNKNOWN
 
 FEW_TYPES: Final = frozenset(
@@ -63,8 +72,34 @@ def below(scope: Scope, clause: Clause) -> Condition:
             values = (key, stem, stem + "/", stem + "0")
             where = "{0}.key = ? AND ({0}.text = ? OR ({0}.text >= ? AND {0}.text < ?))"
             arms.append(Arm("term t", where.format("t"), values, ordered=False, unique=False))
-            probes.append(Probe(f"t.rid IN (SELECT rid FROM term p WHERE {where.format('p')})", values))  # noqa: S608
+            probes.append(_gathered(where.format("p"), values))
     return Condition(tuple(arms), any_of(probes))
+
+
+def differs(scope: Scope, clause: Clause) -> Condition:
+    """``ne`` of ``_filter``: some token is another one than each value; the rows of identifier types do not count."""
+    tests = [
+        _other(scope, clause.parameter, key, each) for key in clause.parameter.keys for each in clause.values
+    ]
+    return Condition(
+        [Arm("term t", where.format("t"), values, ordered=False, unique=False) for where, values in tests],
+        any_of([_gathered(where.format("p"), values) for where, values in tests]),
+    )
+
+
+def _other(scope: Scope, parameter: SearchParameter, key: int, value: TokenValue) -> Probe:
+    same = {"text": value.code, "extra": None if value.system is None else scope.number(value.system)}
+    given = {column: each for column, each in same.items() if each is not None}
+    equal = " AND ".join(f"{{0}}.{column} = ?" for column in given)
+    where = f"{{0}}.key = ? AND NOT ({equal}) AND {{0}}.extra NOT IN ({_TYPES})"
+    values: Values = (key, *given.values(), OF_TYPE, OF_TYPE + LAST)
+    if parameter.system is not None:
+        where, values = f"{where} AND {{0}}.extra = ?", (*values, scope.number(parameter.system))
+    return Probe(where, values)
+
+
+def _gathered(where: str, values: Values) -> Probe:
+    return Probe(f"t.rid IN (SELECT rid FROM term p WHERE {where})", values)  # noqa: S608
 
 
 def terms(wanted: Sequence[Wanted], rank: int = 2, apart: int | None = None) -> Condition:
@@ -106,7 +141,7 @@ def _arm(wanted: Wanted) -> Arm:
 def _probe(wanted: Wanted) -> Probe:
     key, text, extra = wanted
     if text is None:
-        return Probe("t.rid IN (SELECT rid FROM term p WHERE p.key = ? AND p.extra = ?)", (key, extra))
+        return _gathered("p.key = ? AND p.extra = ?", (key, extra))
     if extra is None:
         return Probe(_WITHOUT_EXTRA, (key, text))
     return Probe(_WITH_EXTRA, (key, text, extra))
@@ -115,6 +150,7 @@ def _probe(wanted: Wanted) -> Probe:
 _SAME: Final = "SELECT 1 FROM term p WHERE p.key = ? AND p.text = ? AND p.date = t.date AND p.rid = t.rid"
 _WITHOUT_EXTRA: Final = f"EXISTS ({_SAME})"
 _WITH_EXTRA: Final = f"EXISTS ({_SAME} AND p.extra = ?)"
+_TYPES: Final = "SELECT sid FROM symbol WHERE text >= ? AND text < ?"
 _LIST: Final = (
     "{0}.key = v.value ->> 0 AND {0}.text = v.value ->> 1 "
     "AND (v.value ->> 2 IS NULL OR {0}.extra = v.value ->> 2)"
