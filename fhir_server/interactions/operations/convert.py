@@ -55,7 +55,7 @@ OPERATIONS: tuple[Operation, ...] = operations_of(
         "Gives a resource back in another format: JSON or XML, as Accept or _format says. Nothing is kept.",
         [
             taking(INPUT, "Resource", "the resource; may also be the body itself", min=1),
-            giving("Resource", "the same resource"),
+            giving("Resource", "the same resource", name="output"),
         ],
         levels=("system",),
     ),

@@ -65,10 +65,10 @@ def taking(name: str, type: str, documentation: str, *, min: int = 0, max: str =
     }
 
 
-def giving(type: str, documentation: str = "") -> Json:
-    """The ``out`` parameter ``return``."""
+def giving(type: str, documentation: str = "", *, name: str = "return") -> Json:
+    """The ``out`` parameter; nearly all operations call it ``return``."""
     said = {"documentation": documentation} if documentation else {}
-    return {"name": "return", "use": "out", "min": 1, "max": "1", **said, "type": type}
+    return {"name": name, "use": "out", "min": 1, "max": "1", **said, "type": type}
 
 
 def operations_of(definition: Json, run: Run, **more: bool) -> tuple[Operation, ...]:

@@ -45,7 +45,7 @@ async def run(server: Server, caller: Caller, invocation: Invocation) -> Outcome
     selection = await _selection(server, caller, invocation, inputs)
     path = "/".join(part for part in (invocation.type, invocation.id, "$everything") if part)
     applied = [(name, _said(value)) for name, values in inputs.values.items() for value in values]
-    if "_count" in inputs.values or invocation.cursor:
+    if "_count" in inputs.values or invocation.cursor is not None:
         return await _page(server, caller, selection, path, applied, invocation)
     whole = WholeRecord(server, caller, selection)
     head = _head(server, page_links(invocation.base, path, applied, None))
@@ -63,7 +63,7 @@ async def _selection(server: Server, caller: Caller, invocation: Invocation, inp
     since, _ = _interval(server, inputs, "_since", faults)
     if inputs.one("_count", 1) < 1:
         faults.append(Issue("error", "value", "_count is 1 or more", "http._count"))
-    if invocation.id is None and ("_count" in inputs.values or invocation.cursor):
+    if invocation.id is None and ("_count" in inputs.values or invocation.cursor is not None):
         faults.append(Issue("error", "not-supported", "pages need the id of one patient", "http._count"))
     if faults:
         raise InvalidSearch(issues=faults)
@@ -205,7 +205,7 @@ async def _page(
     """One page: members first, then supporting resources in the order of their names."""
     count = min(int(dict(applied).get("_count", LARGEST_PAGE)), LARGEST_PAGE)
     context = orjson.dumps([path, *(pair for pair in applied if pair[0] != "_count")])
-    mark = read_mark(context, invocation.cursor) if invocation.cursor else Mark()
+    mark = Mark() if invocation.cursor is None else read_mark(context, invocation.cursor)
     whole = WholeRecord(server, caller, selection, mark.moment)
     found = await _next(whole, mark, count + 1)
     page, entry = found[:count], _entry_maker(selection.base)
