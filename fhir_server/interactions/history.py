@@ -28,9 +28,11 @@ async def history(
     id: str | None = None,
     *,
     pairs: Pairs = (),
+    kept: Pairs = (),
     base: str = "",
 ) -> Outcome:
-    """A history Bundle; ``pairs`` are the URL's ``_count``, ``_since``, ``_at`` and the page's cursor.
+    """A history Bundle; ``pairs`` are the URL's ``_count``, ``_since``, ``_at`` and the page's cursor, ``kept`` what
+    its links repeat besides.
 
     Raises NotFound for an id that was never used, InvalidSearch with every bad parameter.
     """
@@ -42,7 +44,7 @@ async def history(
     if id is not None and not page.records:
         await _require_used(server, str(type), id)
     path = "/".join(part for part in (type, id, "_history") if part)
-    links = page_links(base, path, pairs, page.next)
+    links = page_links(base, path, [*pairs, *kept], page.next)
     entries = (version_entry(base, record) for record in page.records)
     return Outcome(200, resource=make_bundle("history", entries, links=links, total=page.total))
 

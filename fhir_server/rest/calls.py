@@ -13,6 +13,7 @@ from fhir_server.interactions.delete import delete as delete_resource
 from fhir_server.interactions.history import history as read_history
 from fhir_server.interactions.patch import patch as patch_resource
 from fhir_server.interactions.read import read as read_resource
+from fhir_server.interactions.search import ALL
 from fhir_server.interactions.search import search as search_type
 from fhir_server.interactions.subset import SUMMARIES, subset
 from fhir_server.interactions.transaction import transaction as run_bundle
@@ -20,6 +21,8 @@ from fhir_server.interactions.update import update as update_resource
 from fhir_server.interactions.vread import vread as read_version
 from fhir_server.rest.headers import PATCH_TYPES, RESOURCE_TYPES
 from fhir_server.rest.request import Request
+from fhir_server.rest.uri import split_path
+from fhir_server.search.compartments import Compartment
 
 PARTS = frozenset({"_summary", "_elements"})
 """The only parameters of a read: they ask for a part of the resource."""
@@ -79,7 +82,7 @@ async def search(request: Request) -> Outcome:
         request.server,
         request.caller,
         request.type,
-        request.query,
+        request.query + request.own,
         base=request.base,
         lenient=request.prefer.lenient,
     )
@@ -89,6 +92,44 @@ async def search_by_form(request: Request) -> Outcome:
     """``POST {type}/_search``: the pairs of the address and of the form together."""
     request.query = await request.form()
     return await search(request)
+
+
+async def search_system(request: Request) -> Outcome:
+    """``GET ?_type=…``: several types, or all."""
+    return await search_type(
+        request.server,
+        request.caller,
+        None,
+        request.query + request.own,
+        base=request.base,
+        lenient=request.prefer.lenient,
+    )
+
+
+async def search_system_by_form(request: Request) -> Outcome:
+    """``POST _search``."""
+    request.query = await request.form()
+    return await search_system(request)
+
+
+async def search_compartment(request: Request) -> Outcome:
+    """``GET {type}/{id}/{member}`` and ``GET {type}/{id}/*``."""
+    member = split_path(request.path)[3]
+    return await search_type(
+        request.server,
+        request.caller,
+        None if member == ALL else member,
+        request.query + request.own,
+        compartment=Compartment(request.type, request.id),
+        base=request.base,
+        lenient=request.prefer.lenient,
+    )
+
+
+async def search_compartment_by_form(request: Request) -> Outcome:
+    """``POST {type}/{id}/{member}/_search`` and ``POST {type}/{id}/*/_search``."""
+    request.query = await request.form()
+    return await search_compartment(request)
 
 
 async def create(request: Request) -> Outcome:
@@ -153,20 +194,28 @@ async def delete_by_criteria(request: Request) -> Outcome:
 
 async def history(request: Request) -> Outcome:
     """``GET _history``."""
-    return await read_history(request.server, request.caller, pairs=request.query, base=request.base)
+    return await read_history(
+        request.server, request.caller, pairs=request.query, kept=request.own, base=request.base
+    )
 
 
 async def history_of_type(request: Request) -> Outcome:
     """``GET {type}/_history``."""
     return await read_history(
-        request.server, request.caller, request.type, pairs=request.query, base=request.base
+        request.server, request.caller, request.type, pairs=request.query, kept=request.own, base=request.base
     )
 
 
 async def history_of_instance(request: Request) -> Outcome:
     """``GET {type}/{id}/_history``."""
     return await read_history(
-        request.server, request.caller, request.type, request.id, pairs=request.query, base=request.base
+        request.server,
+        request.caller,
+        request.type,
+        request.id,
+        pairs=request.query,
+        kept=request.own,
+        base=request.base,
     )
 
 

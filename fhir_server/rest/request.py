@@ -38,9 +38,9 @@ LARGE = 65_536
 class Request:
     """What the client sent. ``type``, ``id`` and ``last`` (operation or version) are set from the path.
 
-    ``query`` holds the pairs without the door's own parameters (``_format``, ``_pretty``); ``base`` is
-    the absolute address of ``/fhir``; ``interaction`` and ``pattern`` are what is counted and logged. ``media`` is the
-    form of the answer, None until the query has been read.
+    ``query`` holds the pairs without the door's own parameters (``_format``, ``_pretty``), which are in ``own``;
+    ``base`` is the absolute address of ``/fhir``; ``interaction`` and ``pattern`` are what is counted and logged.
+    ``media`` is the form of the answer, None until the query has been read.
     """
 
     __slots__ = (
@@ -55,6 +55,7 @@ class Request:
         "last",
         "media",
         "method",
+        "own",
         "path",
         "pattern",
         "pretty",
@@ -83,6 +84,7 @@ class Request:
         self.pretty = False
         self.media: Media | None = None
         self.query: Pairs = ()
+        self.own: Pairs = ()
         self._raw_query: bytes = scope["query_string"]
         self._receive = receive
         self._limit = limit
@@ -113,7 +115,7 @@ class Request:
     @property
     def asks_for_format(self) -> bool:
         """True when ``_format`` has chosen the form of the answer."""
-        return b"_format" in self._raw_query and "_format" in dict(split_query(self._raw_query))
+        return any(name == "_format" for name, _ in self.own)
 
     def _negotiated(self, accept: str) -> Media:
         """The form that ``accept`` asks for; a Binary may be asked for as what it holds (see ``binary``)."""
@@ -130,7 +132,8 @@ class Request:
         if DOOR_PARAMETERS.isdisjoint([name for name, _ in pairs]):
             return None
         self.query = tuple(pair for pair in pairs if pair[0] not in DOOR_PARAMETERS)
-        own = dict(pairs)
+        self.own = tuple(pair for pair in pairs if pair[0] in DOOR_PARAMETERS)
+        own = dict(self.own)
         pretty = own.get("_pretty", "false")
         if pretty not in _BOOLEANS:
             raise InvalidContent("_pretty is true or false", expression="http._pretty")

@@ -105,7 +105,7 @@ async def test_a_refused_format_is_told_in_json(client, p1):
 async def test_a_search_by_form_may_name_its_format(client, p1):
     answer = await client.post("/fhir/Patient/_search", data={"_format": "xml", "gender": "male"})
     assert values(answer, "//f:entry//f:gender/@value") == ["male"]
-    assert "_format" not in values(answer, "//f:link/f:url/@value")[0]
+    assert values(answer, "//f:link/f:url/@value")[0].endswith("/fhir/Patient?gender=male&_format=xml")
 
 
 @pytest.mark.parametrize(
@@ -170,3 +170,13 @@ async def test_what_xml_cannot_hold_is_refused_in_words(client, put):
     answer = await client.get("/fhir/Basic/b1?_format=xml")
     assert "U+FFFE" in values(answer, "//f:details/f:text/@value")[0]
     assert orjson.loads((await client.get("/fhir/Basic/b1")).content)["code"] == {"text": "a\ufffe"}
+
+
+async def test_the_links_of_a_page_lead_to_pages_of_the_same_form(client, p1, post):
+    await post("Patient")
+    for path in ("Patient", "Patient/_history", "_history"):
+        answer = await client.get(f"/fhir/{path}?_count=1&_format=xml&_pretty=true")
+        (following,) = values(answer, "//f:link[f:relation/@value='next']/f:url/@value")
+        page = await client.get(following)
+        assert page.headers["content-type"] == "application/fhir+xml; charset=utf-8"
+        assert len(values(page, "//f:entry/f:fullUrl/@value")) == 1
