@@ -25,8 +25,9 @@ CURSOR = "_cursor"
 
 def search_url(base: str, path: str, pairs: Pairs) -> str:
     """``base/path?name=value…``, values percent-encoded as far as a query needs it."""
+    address = f"{base}/{path}" if path else base
     query = "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
-    return f"{base}/{path}?{query}" if query else f"{base}/{path}"
+    return f"{address}?{query}" if query else address
 
 
 SHORT = 256

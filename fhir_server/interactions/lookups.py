@@ -36,7 +36,7 @@ async def parse_search(
     base: str = "",
     lenient: bool = False,
 ) -> Query:
-    """The search that ``pairs`` ask for (see ``parse_query``), as ``reading`` is now. Raises InvalidSearch with every fault."""
+    """The search that ``pairs`` ask for (see ``parse_query``), as ``reading`` is now. Raises InvalidSearch."""
     lookups = Lookups(server.definitions.terminology(), stored=True)
     for _ in range(MOST):
         try:

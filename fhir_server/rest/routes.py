@@ -59,6 +59,8 @@ ROUTES = (
     Route("GET", "{type}/{id}/$operation", "operation", invoke_on_instance),
     Route("POST", "{type}/{id}/$operation", "operation", invoke_on_instance),
     Route("GET", "_history", "history-system", calls.history),
+    Route("GET", "", "search-system", calls.search_system),
+    Route("POST", "_search", "search-system", calls.search_system_by_form),
     Route("GET", "{type}", "search-type", calls.search),
     Route("POST", "{type}/_search", "search-type", calls.search_by_form),
     Route("POST", "{type}", "create", calls.create, reply_write),
@@ -72,13 +74,17 @@ ROUTES = (
     Route("DELETE", "{type}/{id}", "delete", calls.delete, reply_delete),
     Route("GET", "{type}/{id}/_history", "history-instance", calls.history_of_instance),
     Route("GET", "{type}/{id}/_history/{version}", "vread", calls.vread, reply_read),
+    Route("GET", "{type}/{id}/{member}", "search-compartment", calls.search_compartment),
+    Route("POST", "{type}/{id}/{member}/_search", "search-compartment", calls.search_compartment_by_form),
+    Route("GET", "{type}/{id}/*", "search-compartment", calls.search_compartment),
+    Route("POST", "{type}/{id}/*/_search", "search-compartment", calls.search_compartment_by_form),
 )
 
 LITERALS = frozenset({"metadata", "_history", "_search"})
 
 
 def shape_of(segments: Sequence[str]) -> str:
-    """The shape a path has: literals stay, an operation becomes ``$``, anything else ``*``."""
+    """The shape a path has: literals stay, an operation becomes ``$``, a wildcard ``**``, anything else ``*``."""
     if len(segments) == 2 and segments[1][:1] not in {"$", "_"}:
         return "*/*"
     return "/".join([_shape_part(segment) for segment in segments])
@@ -87,6 +93,8 @@ def shape_of(segments: Sequence[str]) -> str:
 def _shape_part(segment: str) -> str:
     if segment.startswith("$"):
         return "$"
+    if segment == "*":
+        return "**"
     return segment if segment in LITERALS else "*"
 
 

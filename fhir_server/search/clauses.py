@@ -91,7 +91,8 @@ class Include:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One parsed search of one resource type.
+    """One parsed search of one resource type, or of several: then ``type`` is "", and ``parts`` are the searches of
+    each of them (their criteria and their sort keys; everything else is said here).
 
     ``cursor`` is the opaque keyset position of the next page (made and read by the store only).
     ``total`` is none | estimate | accurate. ``summary`` is None, true, text, data, count or false.
@@ -110,3 +111,4 @@ class Query:
     includes: tuple[Include, ...] = ()
     applied: tuple[tuple[str, str], ...] = ()
     ignored: tuple[tuple[str, str], ...] = field(default=())
+    parts: tuple[Query, ...] = ()

@@ -5,7 +5,7 @@ Source: FHIR R4 search.html#return.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fhir_server.errors import Issue
@@ -27,14 +27,16 @@ ITERATING = frozenset({"", "iterate", "recurse"})
 
 
 class Controls:
-    """Collects them: ``settings`` are fields of Query, ``includes`` its includes."""
+    """Collects them for a search of ``types``: ``settings`` are fields of Query, ``sorts`` its sort keys in each type,
+    ``includes`` its includes."""
 
-    def __init__(self, registry: Registry, type: str) -> None:
+    def __init__(self, registry: Registry, types: Sequence[str]) -> None:
         self.registry = registry
-        self.type = type
+        self.types = types
         self.settings: dict[str, Any] = {}
+        self.sorts: dict[str, tuple[SortKey, ...]] = {}
         self.includes: list[Include] = []
-        self._inclusions = Inclusions(registry, (type,))
+        self._inclusions = Inclusions(registry, types)
         self._seen: set[str] = set()
 
     def knows(self, name: str) -> bool:
@@ -96,18 +98,19 @@ class Controls:
 
     def elements(self, value: str) -> str:
         """``_elements``: names of top-level elements; a choice stands for all its JSON members."""
-        members = self.registry.definitions.members(self.type).values()
         found: list[str] = []
         for name in value.split(","):
-            bare = name.removeprefix(f"{self.type}.")
-            matching = [
-                m.json_name for m in members if bare in {m.json_name, m.element.name.removesuffix("[x]")}
-            ]
+            matching = [each for type in self.types for each in self._members(type, name)]
             if not matching:
-                raise ValueError(f"{self.type} has no element {name}")
+                raise ValueError(f"{' and '.join(self.types[:3])} has no element {name[:64]}")
             found += matching
         self.settings["elements"] = tuple(dict.fromkeys(found))
         return value
+
+    def _members(self, type: str, name: str) -> list[str]:
+        bare = name.removeprefix(f"{type}.")
+        members = self.registry.definitions.members(type).values()
+        return [m.json_name for m in members if bare in {m.json_name, m.element.name.removesuffix("[x]")}]
 
     def form(self, value: str) -> str:
         """``_format`` and ``_pretty`` are the door's business; the self link keeps them."""
@@ -117,15 +120,21 @@ class Controls:
 
     def sort(self, value: str) -> str:
         """``_sort``: parameters by comma, ``-`` before one that descends."""
-        self.settings["sort"] = tuple(self._sort_key(text) for text in value.split(","))
+        codes = value.split(",")
+        for type in self.types:
+            self.sorts[type] = tuple(self._sort_key(type, code) for code in codes)
+        kinds = {tuple(key.parameter.kind for key in keys) for keys in self.sorts.values()}
+        if len(kinds) > 1:
+            raise ValueError("it has not the same kind of values in all types that are searched")
         return value
 
-    def _sort_key(self, text: str) -> SortKey:
+    def _sort_key(self, type: str, text: str) -> SortKey:
         code = text.removeprefix("-")
-        parameter = self.registry.parameters(self.type).get(code)
+        parameter = self.registry.parameters(type).get(code)
         if parameter is None:
-            raise ValueError(f"{self.type} has no search parameter {code} to sort by")
-        if parameter.column is None and not (parameter.kind in SIMPLE and SIMPLE[parameter.kind].sortable):
+            raise ValueError(f"{type} has no search parameter {code[:64]} to sort by")
+        has_order = parameter.kind in SIMPLE and SIMPLE[parameter.kind].sortable and code not in TEXTS
+        if not has_order:
             raise Refusal(f"sorting by {code}, a {parameter.kind} parameter, is not supported")
         return SortKey(parameter, text.startswith("-"))
 

@@ -5,8 +5,9 @@ Without that, ``Patient?_has:Observation:patient:code=…`` would tell what stan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from operator import is_
 
 from fhir_server.search.clauses import AllOf, AnyOf, Chain, Clause, Criterion, Has, Not, Query
 
@@ -16,11 +17,14 @@ Restriction = Callable[[str], Criterion | None]
 
 def restricted(query: Query, restriction: Restriction) -> Query:
     """``query`` with ``restriction`` on every type it looks at; the same object when that adds nothing."""
+    if query.parts:
+        parts = tuple([restricted(part, restriction) for part in query.parts])
+        return query if all(map(is_, parts, query.parts)) else replace(query, parts=parts)
     own = restriction(query.type)
     clauses = tuple([_inside(criterion, restriction) for criterion in query.clauses])
     if own is not None:
         return replace(query, clauses=(*clauses, own))
-    return query if _same(clauses, query.clauses) else replace(query, clauses=clauses)
+    return query if all(map(is_, clauses, query.clauses)) else replace(query, clauses=clauses)
 
 
 def _inside(criterion: Criterion, restriction: Restriction) -> Criterion:
@@ -35,13 +39,9 @@ def _inside(criterion: Criterion, restriction: Restriction) -> Criterion:
             return _with(criterion, _inside(criterion.criterion, restriction))
         case AnyOf() | AllOf():
             inner_ones = tuple([_inside(each, restriction) for each in criterion.criteria])
-            same = _same(inner_ones, criterion.criteria)
+            same = all(map(is_, inner_ones, criterion.criteria))
             return criterion if same else replace(criterion, criteria=inner_ones)
 
 
 def _with(criterion: Chain | Has | Not, inner: Criterion) -> Criterion:
     return criterion if inner is criterion.criterion else replace(criterion, criterion=inner)
-
-
-def _same(one: Sequence[Criterion], other: Sequence[Criterion]) -> bool:
-    return all(left is right for left, right in zip(one, other, strict=True))

@@ -214,7 +214,12 @@ def test_a_bad_value_is_refused_with_what_is_allowed(
 
 
 BAD_MODIFIERS = [
-    ("Patient", "gender:exact", "male", "allowed: :missing, :above, :below, :in, :not, :not-in, :of-type, :text"),
+    (
+        "Patient",
+        "gender:exact",
+        "male",
+        "allowed: :missing, :above, :below, :in, :not, :not-in, :of-type, :text",
+    ),
     ("Patient", "name:not", "x", "allowed: :missing, :contains, :exact"),
     ("Patient", "birthdate:exact", "2020", "allowed: :missing"),
     ("Observation", "subject:not", "1", "allowed: :missing, :above, :below, :identifier, :text, :[type]"),

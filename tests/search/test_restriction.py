@@ -61,7 +61,5 @@ def test_it_reaches_into_combinations(parse: Parse, own: Any) -> None:
 
 
 def test_nothing_to_restrict_leaves_the_query_itself(parse: Parse) -> None:
-    query = parse(
-        "Observation", ("subject.organization.name", "院"), ("_has:Group:member:_id", "1"), lenient=True
-    )
+    query = parse("Observation", ("subject.organization.name", "院"), ("_list", "1"))
     assert restricted(query, lambda type: None) is query

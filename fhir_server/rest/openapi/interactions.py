@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fhir_server.rest.openapi.parameters import CONTROLS
+
 ALWAYS = ("Unauthenticated", "Forbidden", "Throttled", "StoreUnavailable")
 WRITING = (
     "InvalidContent",
@@ -23,8 +25,8 @@ WRITING = (
 class Facts:
     """``summary`` may hold ``{type}``. ``answers``: status → what comes: resource, bundle, capabilities or nothing.
 
-    ``body`` is resource, resource-with-id, patch, form, transaction or None; ``headers`` and ``query`` name shared
-    parameters, ``searches`` adds those of the type; ``errors`` are classes of ``errors.py``.
+    ``body`` is resource, resource-with-id, patch, form, form-of-any (type), transaction or None; ``headers`` and
+    ``query`` name shared parameters, ``searches`` adds those of the type; ``errors`` are classes of ``errors.py``.
     """
 
     summary: str
@@ -66,6 +68,55 @@ FACTS: Mapping[tuple[str, str], Facts] = {
         HISTORY.answers,
         query=HISTORY.query,
         errors=HISTORY.errors,
+    ),
+    ("GET", ""): Facts(
+        "Search several types of resources, or all",
+        "`_type` names them. Criteria are those that all of them have (`_lastUpdated`, `_tag` …); the matches of all "
+        "types come in one order.",
+        {"200": "bundle"},
+        query=("_type", *CONTROLS),
+        headers=("Prefer-handling",),
+        errors=("InvalidSearch",),
+    ),
+    ("POST", "_search"): Facts(
+        "Search several types with a form",
+        "The same as `GET`, for criteria that should not stand in an address.",
+        {"200": "bundle"},
+        body="form",
+        headers=("Prefer-handling",),
+        errors=("InvalidSearch", "UnsupportedMedia"),
+    ),
+    ("GET", "{type}/{id}/{member}"): Facts(
+        "Search what belongs to a {type}",
+        "The resources of one type in its compartment; criteria are those of that type.",
+        {"200": "bundle"},
+        query=CONTROLS,
+        headers=("Prefer-handling",),
+        errors=("InvalidSearch", "NotFound"),
+    ),
+    ("POST", "{type}/{id}/{member}/_search"): Facts(
+        "Search what belongs to a {type} with a form",
+        "The same as `GET`, for criteria that should not stand in an address.",
+        {"200": "bundle"},
+        body="form-of-any",
+        headers=("Prefer-handling",),
+        errors=("InvalidSearch", "NotFound", "UnsupportedMedia"),
+    ),
+    ("GET", "{type}/{id}/*"): Facts(
+        "Search everything that belongs to a {type}",
+        "The resources of all types in its compartment, or of those that `_type` names, in one order.",
+        {"200": "bundle"},
+        query=("_type", *CONTROLS),
+        headers=("Prefer-handling",),
+        errors=("InvalidSearch", "NotFound"),
+    ),
+    ("POST", "{type}/{id}/*/_search"): Facts(
+        "Search everything that belongs to a {type} with a form",
+        "The same as `GET`, for criteria that should not stand in an address.",
+        {"200": "bundle"},
+        body="form-of-any",
+        headers=("Prefer-handling",),
+        errors=("InvalidSearch", "NotFound", "UnsupportedMedia"),
     ),
     ("GET", "{type}"): Facts(
         "Search {type}",

@@ -47,6 +47,10 @@ ANSWERS = ["return=minimal", "return=representation", "return=OperationOutcome"]
 SHARED: Mapping[str, Json] = {
     "id": _part("id", "the logical id", ID),
     "version": _part("version", "the version id", "1"),
+    "member": _part("member", "the type of the resources that are searched", "Observation"),
+    "_type": query_parameter(
+        "_type", "the types that are searched, separated by commas; without it all of them"
+    ),
     "_count": query_parameter(
         "_count", f"entries of a page, at most {LARGEST_PAGE}", type="integer", minimum=0
     ),
@@ -57,9 +61,14 @@ SHARED: Mapping[str, Json] = {
     ),
     "_elements": query_parameter("_elements", "names of the elements to give, separated by commas"),
     "_include": query_parameter(
-        "_include", "also what the matches refer to: `Type:parameter` or `Type:parameter:Target`"
+        "_include",
+        "also what the matches refer to: `Type:parameter`, `Type:parameter:Target`, `Type:*` or `*`; "
+        "`_include:iterate` follows what was included, too",
     ),
-    "_revinclude": query_parameter("_revinclude", "also what refers to the matches: `Type:parameter`"),
+    "_revinclude": query_parameter(
+        "_revinclude",
+        "also what refers to the matches: `Type:parameter`, `Type:*` or `*`; also with `:iterate`",
+    ),
     "_since": query_parameter("_since", "only versions since this moment: `2026-03-02T00:00:00+08:00`"),
     "_at": query_parameter("_at", "only versions that were current at this time"),
     "If-Match": _header("If-Match", 'the version that is to be changed: `W/"1"`'),
@@ -93,9 +102,10 @@ def search_parameters(registry: Registry, definitions: Definitions, type: str) -
     }
 
 
-def search_form(registry: Registry, type: str) -> Json:
-    """The same as the schema of a form."""
-    fields: Json = {code: {"type": "string"} for code in sorted(registry.parameters(type))}
+def search_form(registry: Registry, type: str | None) -> Json:
+    """The same as the schema of a form; ``type`` None: for any or several types."""
+    codes = sorted(registry.parameters(type)) if type else ["_type"]
+    fields: Json = {code: {"type": "string"} for code in codes}
     return {"type": "object", "properties": fields | {name: SHARED[name]["schema"] for name in CONTROLS}}
 
 

@@ -47,6 +47,8 @@ def route_paths(
 ) -> Iterator[tuple[str, str, Json]]:
     """(path, method, operation) of each row about ``type`` (None: about no type) that is no $operation."""
     for row in rows:
+        if row.interaction == "search-compartment" and type not in definitions.compartments:
+            continue
         if row.interaction != "operation" and row.path.startswith("{type}") == (type is not None):
             path = "/" + row.path.replace("{type}", type or "")
             yield path, row.method.lower(), _operation(row, registry, definitions, type)
@@ -55,13 +57,13 @@ def route_paths(
 def _operation(row: Row, registry: Registry, definitions: Definitions, type: str | None) -> Json:
     facts = FACTS[row.method, row.path]
     name = type or "System"
-    names = [part[1:-1] for part in row.path.split("/") if part in {"{id}", "{version}"}]
+    names = [part[1:-1] for part in row.path.split("/") if part in {"{id}", "{version}", "{member}"}]
     parameters = shared(*names, *facts.query)
     if facts.searches and type:
         parameters += shared(*search_parameters(registry, definitions, type), *CONTROLS)
     shown: Json = {
         "operationId": f"{name}-{row.interaction}-{row.method.lower()}"
-        + ("-criteria" if facts.searches else ""),
+        + ("-criteria" if facts.searches else "-all" if "*" in row.path else ""),
         "tags": [name],
         "summary": facts.summary.format(type=type),
         "description": facts.description,
@@ -99,8 +101,9 @@ def _named(example: str) -> Json:
 def _body(kind: str | None, registry: Registry, type: str | None) -> Json | None:
     if kind is None:
         return None
-    if kind == "form":
-        return {"content": {FORM: {"schema": search_form(registry, str(type)), "example": {"_count": 10}}}}
+    if kind in {"form", "form-of-any"}:
+        schema = search_form(registry, type if kind == "form" else None)
+        return {"content": {FORM: {"schema": schema, "example": {"_count": 10}}}}
     if kind == "patch":
         return {"required": True, "content": PATCHES}
     example = {

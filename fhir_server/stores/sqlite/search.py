@@ -141,6 +141,11 @@ def sorted_page(connection: sqlite3.Connection, search: Search) -> Cut:
 
 def later_page(connection: sqlite3.Connection, search: Search, past: Past, place: Place) -> Cut:
     """The page at ``place``, as of ``past``; ``search`` looks at the same. The connection is in a transaction."""
+    return _cut(search.query, rows_as_of(connection, search, past, place), past.moment, place.total)
+
+
+def rows_as_of(connection: sqlite3.Connection, search: Search, past: Past, place: Place) -> list[Row]:
+    """What ``later_page`` takes its page from: in order, and at least one row more when more follows."""
     query = search.query
     if len(place.keys) != len(query.sort) + 2:
         raise InvalidSearch(DAMAGED)
@@ -155,7 +160,7 @@ def later_page(connection: sqlite3.Connection, search: Search, past: Past, place
             arrange(rows, query.sort, WIDTH)
     except TypeError as error:
         raise InvalidSearch(DAMAGED) from error
-    return _cut(query, rows, past.moment, place.total)
+    return rows
 
 
 def _after(query: Query, place: Place, found: Sequence[Row]) -> list[Row]:
