@@ -12,6 +12,7 @@ from fhir_server.errors import Issue
 from fhir_server.search.clauses import Include, SortKey
 from fhir_server.search.faults import Refusal
 from fhir_server.search.inclusion import Inclusions
+from fhir_server.search.parameters import TEXTS
 from fhir_server.search.registry import Registry
 from fhir_server.search.types.simple import SIMPLE
 

@@ -26,7 +26,7 @@ ENGINES: Mapping[str, Open] = {"sqlite": open_sqlite, "sqlite-as-if-large": open
 LIMITS = {
     choice: {"FEW": 1, "MANY": 2},
     relations: {"NAMED": 0},
-    sorting: {"SORTED_WHOLE": 1, "MANY": 2},
+    sorting: {"SORTED_WHOLE": 1, "SORTED_COSTLY": 1, "MANY": 2},
     term: {"SEVERAL": 1},
 }
 """The numbers that decide how a search is done, so small that a few resources are a large database."""

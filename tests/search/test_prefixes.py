@@ -90,7 +90,7 @@ def test_a_moment_lies_in_every_partial_date_that_begins_like_it(
 ) -> None:
     stored = moment.replace(microsecond=0, tzinfo=ZONE)
     low, high = parse_interval(stored.isoformat(), ZONE)
-    reading = Reading(None, ZONE, None, int(NOW.timestamp() * 1e6))  # type: ignore[arg-type]
+    reading = Reading(None, ZONE, None, int(NOW.timestamp() * 1e6), None)  # type: ignore[arg-type]
     value = date.parse(None, prefix + stored.strftime(form), reading)  # type: ignore[arg-type]
     inside = prefix in {"eq", "ge", "le", "ap"}
     assert date.admits(value, None, DateRow(1, low, high, 0)) is inside
@@ -99,7 +99,7 @@ def test_a_moment_lies_in_every_partial_date_that_begins_like_it(
 @pytest.mark.parametrize(("days", "matches"), [(0, True), (9, True), (11, False), (-9, True), (-11, False)])
 def test_ap_widens_a_date_by_a_tenth_of_the_gap_to_now(days: int, matches: bool) -> None:
     asked = (NOW - timedelta(days=100)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    reading = Reading(None, ZONE, None, int(NOW.timestamp() * 1e6))  # type: ignore[arg-type]
+    reading = Reading(None, ZONE, None, int(NOW.timestamp() * 1e6), None)  # type: ignore[arg-type]
     value = date.parse(None, "ap" + asked, reading)  # type: ignore[arg-type]
     moment = int((NOW - timedelta(days=100 + days)).timestamp()) * 1_000_000
     assert date.admits(value, None, DateRow(1, moment, moment + 1, 0)) is matches

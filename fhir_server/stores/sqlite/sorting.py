@@ -23,6 +23,9 @@ from fhir_server.stores.sqlite.plan import MANY, Plan, candidates, select
 SORTED_WHOLE: Final = 2_000
 """More matches of one clause than this are walked instead of sorted."""
 
+SORTED_COSTLY: Final = 300
+"""As many, when the values to sort by must be taken from the content."""
+
 Statement = tuple[str, Values]
 
 
@@ -45,7 +48,7 @@ class Sorting:
 
     def __init__(self, plan: Plan, sort: Sequence[SortKey]) -> None:
         self._plan = plan
-        self._columns = [sort_column(plan.scope.tid, key) for key in sort]
+        self._columns = [sort_column(plan.scope, key) for key in sort]
         self._down = sort[0].descending
         self._names = [f"k{number}" for number in range(1, len(sort) + 1)]
         first = sort[0].parameter
@@ -64,15 +67,18 @@ class Sorting:
 
     def phases(self, position: Sequence[Any] | None) -> list[Statement]:
         """The statements to run, in turn until the page is full; each still needs ``LIMIT ?``."""
-        if not self._is_aligned and self._plan.is_small(
-            SORTED_WHOLE if len(self._plan.conditions) < 2 else MANY
-        ):
+        if not self._is_aligned and self._plan.is_small(self._most_gathered()):
             return [self._gathered([], position)]
         second = [] if self._always_there else [self._without(position)]
         if position is not None and position[0] is None:
             return second
         first = self._aligned(position) if self._is_aligned else self._walked(position)
         return [first, *second]
+
+    def _most_gathered(self) -> int:
+        if any(column.is_costly for column in self._columns):
+            return SORTED_COSTLY
+        return SORTED_WHOLE if len(self._plan.conditions) < 2 else MANY
 
     @property
     def names(self) -> list[str]:
@@ -127,7 +133,7 @@ class Sorting:
         where, bound = self._after(
             [first.walked, *values], [(), *(column.values for column in others)], "t.", position
         )
-        tests = [*self._plan.probes, Probe(where, bound)]
+        tests = [*self._plan.probes, Probe(where, bound), first.counts]
         if position is not None:
             tests.append(Probe(f"{first.walked} {'<=' if first.descending else '>='} ?", (position[0],)))
         keys = [first.walked, *values]

@@ -21,12 +21,13 @@ from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.faults import unavailable
 from fhir_server.stores.sqlite.fulltext import TextIndex, TextsBehind
-from fhir_server.stores.sqlite.history import History, Scope, read_changes
+from fhir_server.stores.sqlite.history import read_changes
 from fhir_server.stores.sqlite.memos import Memos
 from fhir_server.stores.sqlite.reader import Reader, TooSlow
 from fhir_server.stores.sqlite.rebuild import rebuild
 from fhir_server.stores.sqlite.schema import INDEXED_BY, connect, prepare
 from fhir_server.stores.sqlite.slow import SlowReader
+from fhir_server.stores.sqlite.sort_values import offer_sort_values
 from fhir_server.stores.sqlite.transaction import SqliteTransaction
 from fhir_server.stores.sqlite.writer import Writer
 
@@ -45,19 +46,23 @@ class SqliteStore:
     """See ``store.Store``. Make it with ``SqliteStore.open``; one event loop uses it."""
 
     def __init__(self, path: str, extract: Extract, durability: str, unfinished: Unfinished) -> None:
+
+        def opened(cache: int) -> sqlite3.Connection:
+            return offer_sort_values(connect(path, durability, cache), extract)
+
         self._extract = extract
         self.unfinished = unfinished
         self._blobs = Blobs()
         self._checkpoints = Checkpoints(lambda: connect(path, durability, 64))
         self._writer = Writer(
-            lambda: connect(path, durability, WRITE_CACHE),
+            lambda: opened(WRITE_CACHE),
             self._checkpoints,
             wait_for_disk=durability == "full",
         )
-        connection = connect(path, durability, READ_CACHE)
+        connection = opened(READ_CACHE)
         symbols, memos = self._writer.symbols, Memos()
         self._reader = Reader(connection, self._blobs, symbols, extract, memos, PATIENCE)
-        self._slow = SlowReader(lambda: connect(path, durability, SLOW_CACHE), symbols, extract, memos)
+        self._slow = SlowReader(lambda: opened(SLOW_CACHE), symbols, extract, memos)
         self._texts = TextIndex(connection, self.transaction)
         self._checkpoints.start()
 
@@ -131,11 +136,11 @@ class SqliteStore:
         return await self._ask(lambda reader: reader.count(query), (query,))
 
     async def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None = None) -> Referring:
-        """See ``store.Store.referring``."""
+        """See ``store.Reading.referring``."""
         return await self._ask(lambda reader: reader.referring(queries, moment), queries)
 
     async def terms(self, key: int, limit: int) -> list[tuple[str, str]]:
-        """See ``store.Store.terms``."""
+        """See ``store.Reading.terms``."""
         self.unfinished.require_rows(key)
         return await self._ask(lambda reader: reader.terms(key, limit))
 
@@ -177,19 +182,12 @@ class SqliteStore:
         *,
         count: int = 20,
         since: int | None = None,
-        at: int | None = None,
+        at: tuple[int, int] | None = None,
         cursor: str | None = None,
         total: bool = True,
     ) -> Page:
-        """See ``store.Store.history``."""
-        reader = self._reader
-        try:
-            scope = Scope(None if type is None else reader.type_number(type), id)
-            history = History(reader.connection, scope, since, at)
-            rows, following, counted = history.page(count, cursor, total=total)
-            return Page(tuple(reader.record(*row) for row in rows), following, counted)
-        except (sqlite3.Error, zstandard.ZstdError) as error:
-            raise unavailable(error) from error
+        """See ``store.Reading.history``."""
+        return self._reader.history(type, id, count, since, at, cursor, total=total)
 
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """See ``store.Store.changes``."""

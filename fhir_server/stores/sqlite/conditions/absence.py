@@ -21,11 +21,12 @@ def missing(scope: Scope, clause: Clause) -> Condition:
     wanted = set(clause.values)
     if len(wanted) > 1:
         return Condition((), Probe("1", ()))
-    present = Probe("1", ()) if clause.parameter.column else _present(scope, clause.parameter)
-    return negated(Condition((), present)) if True in wanted else Condition((), present)
+    found = Probe("1", ()) if clause.parameter.column else present(scope, clause.parameter)
+    return negated(Condition((), found)) if True in wanted else Condition((), found)
 
 
-def _present(scope: Scope, parameter: SearchParameter) -> Probe:
+def present(scope: Scope, parameter: SearchParameter) -> Probe:
+    """``parameter`` has a value."""
     shared = parameter.target or parameter.system
     if shared is not None:
         kept = "t.rid IN (SELECT rid FROM term p WHERE p.key = ? AND p.extra = ?)"
