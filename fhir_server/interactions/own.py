@@ -158,25 +158,29 @@ MAKERS: Final[Mapping[str, Callable[[Server], Iterator[Json]]]] = {
     SEARCH: _search_parameters,
 }
 """Type → what makes the definitions of it; each has an id."""
+TYPES: Final = frozenset(MAKERS)
+"""The types of which the server has definitions of its own."""
 
 # ── searching ─────────────────────────────────────────────────────────────────
 
 
-async def page_with_own(server: Server, query: Query, stored: Callable[[Query], Awaitable[Page]]) -> Page:
+async def page_with_own(server: Server, query: Query, stored: Callable[[], Awaitable[Page]]) -> Page:
     """A page of ``query``: what is ``stored``, and after the last of it the own definitions that match."""
     own = server.own.matching(server, query)
     if query.cursor and query.cursor.startswith(CURSOR):
         return _cut(Page(()), own, _given(query.cursor), query.count)
-    page = await stored(query)
+    page = await stored()
     if page.total is not None:
         page = msgspec.structs.replace(page, total=page.total + len(own))
-    return page if page.next is not None else _cut(page, own, 0, query.count)
+    if page.next is not None or query.summary == "count" or query.count == 0:
+        return page
+    return _cut(page, own, 0, query.count)
 
 
 def _cut(page: Page, own: Sequence[Record], given: int, count: int) -> Page:
     """``page`` filled up with own definitions from the one number ``given`` on."""
-    end = given + max(count - len(page.records), 0)
-    follows = f"{CURSOR}{end}" if count > 0 and end < len(own) else None
+    end = given + count - len(page.records)
+    follows = f"{CURSOR}{end}" if end < len(own) else None
     return Page((*page.records, *own[given:end]), follows, page.total)
 
 

@@ -6,6 +6,8 @@ Source: FHIR R4 search.html, http.html#search, compartmentdefinition.html.
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 import orjson
 
@@ -14,6 +16,7 @@ from fhir_server.interactions.bundles import Pairs, hit_entries, outcome_entry, 
 from fhir_server.interactions.context import Outcome, Server
 from fhir_server.interactions.includes import included
 from fhir_server.interactions.lookups import parse_search
+from fhir_server.interactions.own import TYPES, page_with_own
 from fhir_server.interactions.subset import SUMMARIES, subset
 from fhir_server.interactions.write import require_type
 from fhir_server.model.bundle import make_bundle
@@ -54,7 +57,8 @@ async def search(
     )
     for part in query.parts:
         check_access(caller, "search", part.type)
-    page = await _page(source, narrow(query, caller))
+    stored = partial(_page, source, narrow(query, caller))
+    page = await (page_with_own(server, query, stored) if query.type in TYPES else stored())
     others = await included(server, caller, source, query.includes, page.records) if query.includes else ()
     entries = _entries(server, query, base, page.records, others)
     links = page_links(base, _path(type, compartment), query.applied, page.next)
