@@ -93,6 +93,28 @@ class Reading(Protocol):
     async def count(self, query: Query) -> int:
         """How many resources match, pages and counts aside."""
 
+    async def history(
+        self,
+        type: str | None = None,
+        id: str | None = None,
+        *,
+        count: int = 20,
+        since: int | None = None,
+        at: tuple[int, int] | None = None,
+        cursor: str | None = None,
+        total: bool = True,
+    ) -> Page:
+        """Versions, newest first, of one resource, of one type or of all FHIR types (a type that begins with ``_``
+        only when named). ``since``: updated at or after; ``at`` ``[low, high)``: the versions that were current at some
+        time in it."""
+
+    async def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None = None) -> Referring:
+        """The not deleted versions that match one of ``queries``, each of another type and with one clause of a
+        reference parameter whose values have a type. ``moment``: as it was then (from an earlier answer); None: now."""
+
+    async def terms(self, key: int, limit: int) -> list[tuple[str, str]]:
+        """The different (code, system) of a token arm, or (uri, "") of a uri arm; at most ``limit``."""
+
 
 class Transaction(Reading, Protocol):
     """All or nothing. Leaving the block with an exception undoes everything done in it."""
@@ -102,6 +124,15 @@ class Transaction(Reading, Protocol):
 
     async def delete(self, record: Record) -> None:
         """Keep a deletion as a version of its own. Raises Conflict as ``put`` does."""
+
+    async def forget(self, type: str, id: str, version: int | None = None) -> int:
+        """Remove past versions for good, ``version`` or all of them, never the current one; how many there were."""
+
+    async def erase(self, type: str, id: str) -> int:
+        """Remove a resource with all its versions for good, as if its id had never been used; how many there were.
+
+        A page that is asked for afterwards leaves out what was removed. A sequence is never used again.
+        """
 
     async def index(self, type: str, keys: Set[int], after: str, limit: int) -> Step:
         """Add the rows of the arms ``keys`` of the next ``limit`` resources of ``type`` whose id is greater than
@@ -123,27 +154,6 @@ class Store(Reading, Protocol):
         """Open a transaction. When the block has been left without an exception, everything is durable
         (as ``FHIR_DURABILITY`` says) and visible to every later read. Transactions are serialisable:
         what one has read cannot be changed by another before it ends."""
-
-    async def history(
-        self,
-        type: str | None = None,
-        id: str | None = None,
-        *,
-        count: int = 20,
-        since: int | None = None,
-        at: int | None = None,
-        cursor: str | None = None,
-        total: bool = True,
-    ) -> Page:
-        """Versions, newest first, of one resource, of one type or of all FHIR types (a type that begins with ``_``
-        only when named). ``since``: updated at or after; ``at``: the versions current at that moment."""
-
-    async def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None = None) -> Referring:
-        """The not deleted versions that match one of ``queries``, each of another type and with one clause of a
-        reference parameter whose values have a type. ``moment``: as it was then (from an earlier answer); None: now."""
-
-    async def terms(self, key: int, limit: int) -> list[tuple[str, str]]:
-        """The different (code, system) of a token arm, or (uri, "") of a uri arm; at most ``limit``."""
 
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """Writes in the order they were made, with a ``sequence`` greater than ``after``."""

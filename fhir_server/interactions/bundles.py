@@ -72,24 +72,21 @@ def outcome_entry(outcome: bytes) -> bytes:
     return b'{"resource":%b,"search":{"mode":"outcome"}}' % outcome
 
 
-def version_entry(base: str, record: Record) -> bytes:
-    """One version in a history: what was asked for, what was answered and, unless deleted, the resource."""
+def version_entry(base: str, record: Record, *, is_new: bool) -> bytes:
+    """One version in a history: what was asked for, what was answered and, unless deleted, the resource.
+
+    ``is_new``: there was no resource before it.
+    """
     address = f"{record.type}/{record.id}"
     return bundle.history_entry(
         f"{base}/{address}",
         record.content,
         method=record.method,
         url=record.type if record.method == "POST" else address,
-        status=status_text(_status_of(record)),
+        status=status_text(204 if record.deleted else 201 if is_new else 200),
         etag=etag(record.version),
         updated=instant(record.updated),
     )
-
-
-def _status_of(record: Record) -> int:
-    if record.deleted:
-        return 204
-    return 201 if record.version == 1 else 200
 
 
 def status_text(status: int) -> str:

@@ -5,7 +5,7 @@ Source: FHIR R4 http.html#history.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from fhir_server.errors import InvalidSearch, Issue, NotFound
@@ -16,6 +16,7 @@ from fhir_server.model.bundle import make_bundle
 from fhir_server.model.dates import parse_interval
 from fhir_server.security.access import check_access
 from fhir_server.security.caller import Caller
+from fhir_server.store import Reading, Record
 
 MOST = 1000
 """The longest page."""
@@ -45,8 +46,27 @@ async def history(
         await _require_used(server, str(type), id)
     path = "/".join(part for part in (type, id, "_history") if part)
     links = page_links(base, path, [*pairs, *kept], page.next)
-    entries = (version_entry(base, record) for record in page.records)
+    made = await _made_by(server.store, page.records)
+    entries = (version_entry(base, record, is_new=record.sequence in made) for record in page.records)
     return Outcome(200, resource=make_bundle("history", entries, links=links, total=page.total))
+
+
+async def _made_by(reading: Reading, records: Sequence[Record]) -> Container[int]:
+    """The sequences of ``records`` that made their resource: the first version, or one that followed a deletion."""
+    shown = {(record.type, record.id, record.version): record.deleted for record in records}
+    return {
+        record.sequence for record in records if not record.deleted and await _is_new(reading, record, shown)
+    }
+
+
+async def _is_new(reading: Reading, record: Record, shown: Mapping[tuple[str, str, int], bool]) -> bool:
+    if record.version == 1 or record.method != "PUT":
+        return record.version == 1
+    before = (record.type, record.id, record.version - 1)
+    if before in shown:
+        return shown[before]
+    kept = await reading.read_version(*before)
+    return kept is not None and kept.deleted
 
 
 async def _require_used(server: Server, type: str, id: str) -> None:
@@ -82,9 +102,9 @@ def _since(server: Server, text: str) -> int:
     return parse_interval(text, server.timezone)[0]
 
 
-def _at(server: Server, text: str) -> int:
-    """The last moment of the time that was given: ``_at=2026-03`` shows what stood at the end of March."""
-    return parse_interval(text, server.timezone)[1] - 1
+def _at(server: Server, text: str) -> tuple[int, int]:
+    """A partial date is all the time it names: ``_at=2026-03`` shows what stood at some time in March."""
+    return parse_interval(text, server.timezone)
 
 
 def _cursor(server: Server, text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from contract_kit import (
@@ -336,23 +337,32 @@ HISTORIES = [
     ("since, a type", ("Patient", None), {"since": 4}, ["a/3", "b/1"]),
     ("since, a resource", ("Patient", "a"), {"since": 3}, ["a/3", "a/2"]),
     ("since, in the future", (None, None), {"since": 60}, []),
-    ("at, everything", (None, None), {"at": 3}, ["a/2", "o/1"]),
-    ("at, a type", ("Patient", None), {"at": 4}, ["b/1", "a/2"]),
-    ("at, a resource", ("Patient", "a"), {"at": 2}, ["a/1"]),
-    ("at, a resource, now", ("Patient", "a"), {"at": 60}, ["a/3"]),
-    ("at, before the first", (None, None), {"at": -1}, []),
-    ("since and at", ("Patient", None), {"since": 3, "at": 4}, ["b/1", "a/2"]),
+    ("at, everything", (None, None), {"at": (3, 4)}, ["a/2", "o/1"]),
+    ("at, a type", ("Patient", None), {"at": (4, 5)}, ["b/1", "a/2"]),
+    ("at, a resource", ("Patient", "a"), {"at": (2, 3)}, ["a/1"]),
+    ("at, a resource, while it changed", ("Patient", "a"), {"at": (2, 6)}, ["a/3", "a/2", "a/1"]),
+    ("at, a version ends as the time begins", ("Patient", "a"), {"at": (3, 5)}, ["a/2"]),
+    ("at, a type, some time", ("Patient", None), {"at": (2, 5)}, ["b/1", "a/2", "a/1"]),
+    ("at, a resource, now", ("Patient", "a"), {"at": (60, 61)}, ["a/3"]),
+    ("at, before the first", (None, None), {"at": (-9, 0)}, []),
+    ("since and at", ("Patient", None), {"since": 3, "at": (4, 5)}, ["b/1", "a/2"]),
 ]
+
+
+def _moment(seconds: int | tuple[int, int]) -> int | tuple[int, int]:
+    if isinstance(seconds, int):
+        return START + seconds * 1_000_000
+    return START + seconds[0] * 1_000_000, START + seconds[1] * 1_000_000
 
 
 @pytest.mark.parametrize(
     ("scope", "limits", "expected"), [row[1:] for row in HISTORIES], ids=[row[0] for row in HISTORIES]
 )
 async def test_history(
-    store: Store, scope: tuple[str | None, str | None], limits: dict[str, int], expected: list[str]
+    store: Store, scope: tuple[str | None, str | None], limits: dict[str, Any], expected: list[str]
 ) -> None:
     await _story(store)
-    moments = {name: START + seconds * 1_000_000 for name, seconds in limits.items()}
+    moments = {name: _moment(seconds) for name, seconds in limits.items()}
     page = await store.history(*scope, **moments)
     assert [f"{each.id}/{each.version}" for each in page.records] == expected
     assert (page.total, page.next) == (len(expected), None)
@@ -365,6 +375,15 @@ async def test_history(
             if (cursor := part.next) is None:
                 break
         assert found == expected
+
+
+async def test_a_history_inside_a_transaction_has_its_own_writes(store: Store) -> None:
+    await put(store, record("Patient", "a"))
+    async with store.transaction() as transaction:
+        await transaction.put(record("Patient", "a", 2), extract("Patient", b"{}"))
+        page = await transaction.history("Patient", "a")
+        assert [each.version for each in page.records] == [2, 1]
+        assert [each.version for each in (await store.history("Patient", "a")).records] == [1]
 
 
 async def test_history_without_records_still_counts(store: Store) -> None:

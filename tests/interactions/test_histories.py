@@ -37,7 +37,7 @@ async def test_an_instances_history_has_every_version_newest_first(lived, caller
         {"method": "PUT", "url": "Patient/n1"},
         {"method": "POST", "url": "Patient"},
     ]
-    assert [entry["response"]["status"][:3] for entry in bundle["entry"]] == ["200", "204", "200", "201"]
+    assert [entry["response"]["status"][:3] for entry in bundle["entry"]] == ["201", "204", "200", "201"]
     assert ["resource" in entry for entry in bundle["entry"]] == [True, False, True, True]
     assert bundle["entry"][3]["resource"]["meta"]["versionId"] == "1"
     assert bundle["entry"][0]["fullUrl"] == f"{BASE}/Patient/n1"
@@ -62,6 +62,12 @@ async def test_pages_follow_one_another_without_gap_or_repetition(lived, caller)
     assert seen == [['W/"4"', 'W/"3"'], ['W/"2"', 'W/"1"']]
 
 
+@pytest.mark.parametrize("count", ["1", "2", "20"])
+async def test_a_version_after_a_deletion_made_the_resource_anew_on_whatever_page(lived, caller, count):
+    bundle = parsed(await history(lived, caller, "Patient", pairs=[("_count", count)], base=BASE))
+    assert bundle["entry"][0]["response"]["status"] == "201 Created"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "found"),
     [
@@ -69,13 +75,26 @@ async def test_pages_follow_one_another_without_gap_or_repetition(lived, caller)
         ("_since", "2026-03-02T01:12:03Z", ['W/"4"']),
         ("_since", "2026-03-03", []),
         ("_at", "2026-03-02T09:12:01", ['W/"2"']),
-        ("_at", "2026-03-02", ['W/"4"']),
+        ("_at", "2026-03-02T09:12:02.5", ['W/"3"']),
+        ("_at", "2026-03-02T09:12", ['W/"4"', 'W/"3"', 'W/"2"', 'W/"1"']),
+        ("_at", "2026-03-02", ['W/"4"', 'W/"3"', 'W/"2"', 'W/"1"']),
+        ("_at", "2026", ['W/"4"', 'W/"3"', 'W/"2"', 'W/"1"']),
+        ("_at", "2026-03-03", ['W/"4"']),
+        ("_at", "2027", ['W/"4"']),
         ("_at", "2026-03-01", []),
     ],
 )
 async def test_since_and_at(lived, caller, name, value, found):
-    bundle = parsed(await history(lived, caller, "Patient", "n1", pairs=[(name, value)], base=BASE))
-    assert versions(bundle) == found
+    for path in (("Patient", "n1"), ("Patient",)):
+        bundle = parsed(await history(lived, caller, *path, pairs=[(name, value)], base=BASE))
+        assert versions(bundle) == found
+
+
+async def test_a_deleted_resource_has_a_history(lived, caller):
+    await delete(lived, caller, "Patient", "n1")
+    bundle = parsed(await history(lived, caller, "Patient", "n1", base=BASE))
+    assert (bundle["total"], bundle["entry"][0]["request"]["method"]) == (5, "DELETE")
+    assert "resource" not in bundle["entry"][0]
 
 
 async def test_a_history_of_nothing(server, caller):

@@ -53,6 +53,9 @@ _NEXT: Final = (
     "CROSS JOIN resource r ON r.rid = l.rid AND r.sequence = l.sequence AND r.method > 0 "
     "WHERE l.sequence > ? AND substr(s.text, 1, 1) <> '_' ORDER BY l.sequence"
 )
+_DROP: Final = (
+    "INSERT INTO fulltext (fulltext, rowid, narrative, whole, displays) VALUES ('delete', ?, ?, ?, ?)"
+)
 _ADD: Final = "INSERT INTO fulltext (rowid, narrative, whole, displays) VALUES (?, ?, ?, ?)"
 
 
@@ -102,13 +105,30 @@ def index_writes(connection: sqlite3.Connection, extract: Extract, seconds: floa
     return 0
 
 
+def drop_texts(connection: sqlite3.Connection, sequence: int, texts: Callable[[], Iterable[TextRow]]) -> None:
+    """Take the version with ``sequence`` out of the index; ``texts`` gives what was indexed of it.
+
+    Before SQLite 3.42 its words leave the file only when the segment that holds them is merged.
+    """
+    if connection.execute(_REACHED).fetchone() is None:
+        _empty(connection)
+    elif connection.execute("SELECT 1 FROM fulltext WHERE rowid = ?", (sequence,)).fetchone():
+        if sqlite3.sqlite_version_info >= (3, 42):
+            connection.execute("INSERT INTO fulltext (fulltext, rank) VALUES ('secure-delete', 1)")
+        connection.execute(_DROP, (sequence, *columns(texts())))
+
+
+def _empty(connection: sqlite3.Connection) -> None:
+    connection.execute(_TABLE)
+    connection.execute("INSERT INTO fulltext (fulltext) VALUES ('delete-all')")
+
+
 def _start(connection: sqlite3.Connection) -> int:
     """The sequence reached, after making or emptying the table when nothing has been."""
     row = connection.execute(_REACHED).fetchone()
     if row is not None:
         return int(row[0])
-    connection.execute(_TABLE)
-    connection.execute("INSERT INTO fulltext (fulltext) VALUES ('delete-all')")
+    _empty(connection)
     connection.execute(_REACH, ("0",))
     return 0
 

@@ -29,7 +29,7 @@ _LATER: Final = (
     "SELECT 1 FROM {} n WHERE n.rid = l.rid AND n.version > l.version AND n.updated <= ? AND n.sequence <= ?"
 )
 _AT: Final = (
-    f"l.updated <= ? AND NOT EXISTS ({_LATER.format('history')}) AND NOT EXISTS ({_LATER.format('resource')})"
+    f"l.updated < ? AND NOT EXISTS ({_LATER.format('history')}) AND NOT EXISTS ({_LATER.format('resource')})"
 )
 _CHANGES: Final = f"SELECT {_COLUMNS} FROM log l {_JOINS} WHERE l.sequence > ? ORDER BY l.sequence LIMIT ?"  # noqa: S608
 _OLDEST: Final = "SELECT sequence, latest FROM log WHERE sequence >= ? ORDER BY sequence LIMIT 1"
@@ -68,7 +68,7 @@ class History:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, scope: Scope, since: int | None, at: int | None
+        self, connection: sqlite3.Connection, scope: Scope, since: int | None, at: tuple[int, int] | None
     ) -> None:
         self._connection = connection
         self._context = f"history {scope.tid} {scope.id} {since} {at}".encode()
@@ -107,7 +107,8 @@ class History:
         if self._since is not None:
             where, values = _SINCE, (*values, _first_since(self._connection, self._since), self._since)
         if self._at is not None:
-            where, values = f"{where} AND {_AT}", (*values, self._at, self._at, newest, self._at, newest)
+            low, high = self._at
+            where, values = f"{where} AND {_AT}", (*values, high, low, newest, low, newest)
         return where, values
 
 

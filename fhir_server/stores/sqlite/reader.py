@@ -20,6 +20,7 @@ from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.conditions.words import asks_for_texts
 from fhir_server.stores.sqlite.cursor import Place, context_of, read_cursor
 from fhir_server.stores.sqlite.faults import is_interrupted, unavailable
+from fhir_server.stores.sqlite.history import History, Scope
 from fhir_server.stores.sqlite.memos import Memos
 from fhir_server.stores.sqlite.moment import Moment, Then, snapshot
 from fhir_server.stores.sqlite.past import Archive, Extract, Past
@@ -195,6 +196,25 @@ class Reader:
             raise _told(error) from error
         finally:
             self._deadline = inf
+
+    def history(
+        self,
+        type: str | None,
+        id: str | None,
+        count: int,
+        since: int | None,
+        at: tuple[int, int] | None,
+        cursor: str | None,
+        *,
+        total: bool,
+    ) -> Page:
+        """See ``store.Reading.history``."""
+        try:
+            scope = Scope(None if type is None else self.type_number(type), id)
+            cut = History(self.connection, scope, since, at).page(count, cursor, total=total)
+            return Page(tuple([self.record(*row) for row in cut.rows]), cut.next, cut.total)
+        except (sqlite3.Error, zstandard.ZstdError) as error:
+            raise unavailable(error) from error
 
     def type_number(self, type: str) -> int:
         """The number of a resource type, UNKNOWN when none was ever kept."""

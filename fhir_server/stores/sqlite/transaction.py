@@ -11,9 +11,10 @@ from fhir_server.errors import StoreUnavailable
 from fhir_server.search.index import IndexValues
 from fhir_server.search.query import Query
 from fhir_server.search.unfinished import Unfinished
-from fhir_server.store import Page, Record, Step
+from fhir_server.store import Page, Record, Referring, Step
 from fhir_server.stores.sqlite.batch import Batch, Extract
 from fhir_server.stores.sqlite.blobs import Blobs
+from fhir_server.stores.sqlite.erase import Eraser
 from fhir_server.stores.sqlite.faults import unavailable
 from fhir_server.stores.sqlite.fulltext import SLICE, SOON, TextsBehind, behind, index_writes, too_far_behind
 from fhir_server.stores.sqlite.reader import Reader
@@ -94,6 +95,32 @@ class SqliteTransaction:
         self._unfinished.require_complete(query)
         return await self.ask(lambda reader: reader.count(query))
 
+    async def history(
+        self,
+        type: str | None = None,
+        id: str | None = None,
+        *,
+        count: int = 20,
+        since: int | None = None,
+        at: tuple[int, int] | None = None,
+        cursor: str | None = None,
+        total: bool = True,
+    ) -> Page:
+        """See ``store.Reading.history``."""
+        self._flush()
+        return self._reader.history(type, id, count, since, at, cursor, total=total)
+
+    async def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None = None) -> Referring:
+        """See ``store.Reading.referring``."""
+        for query in queries:
+            self._unfinished.require_complete(query)
+        return await self.ask(lambda reader: reader.referring(queries, moment))
+
+    async def terms(self, key: int, limit: int) -> list[tuple[str, str]]:
+        """See ``store.Reading.terms``."""
+        self._unfinished.require_rows(key)
+        return await self.ask(lambda reader: reader.terms(key, limit))
+
     async def ask(self, question: Callable[[Reader], T]) -> T:
         """What ``question`` makes of everything written so far, texts included. Raises StoreUnavailable when that
         is more than can be indexed at once."""
@@ -125,6 +152,20 @@ class SqliteTransaction:
     async def delete(self, record: Record) -> None:
         """See ``store.Transaction.delete``."""
         self._gather(record, None)
+
+    async def forget(self, type: str, id: str, version: int | None = None) -> int:
+        """See ``store.Transaction.forget``."""
+        self._flush()
+        return self._apart(lambda: self._eraser.forget(type, id, version))
+
+    async def erase(self, type: str, id: str) -> int:
+        """See ``store.Transaction.erase``."""
+        self._flush()
+        return self._apart(lambda: self._eraser.erase(type, id))
+
+    @property
+    def _eraser(self) -> Eraser:
+        return Eraser(self._writer, self._blobs, self._extract)
 
     async def index(self, type: str, keys: Set[int], after: str, limit: int) -> Step:
         """See ``store.Transaction.index``."""

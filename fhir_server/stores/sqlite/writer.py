@@ -26,6 +26,9 @@ PATIENCE = 5.0
 """Seconds to wait for another program that holds the database."""
 
 
+ERASED = "SELECT name, CAST(value AS INTEGER) FROM meta WHERE name IN ('rid', 'sequence')"
+"""The greatest numbers that what was erased had: they are never given out again."""
+
 Waiting = asyncio.Future[sqlite3.Error | None]
 """Done with None when the commit succeeded."""
 
@@ -174,6 +177,9 @@ class Writer:
             "SELECT ifnull(max(sequence), 0), ifnull(max(latest), 0) FROM log "
             "WHERE sequence = (SELECT max(sequence) FROM log)"
         ).fetchone()
+        erased = dict(self.connection.execute(ERASED))
+        self.rid = max(self.rid, erased.get("rid", 0))
+        self.sequence = max(self.sequence, erased.get("sequence", 0))
         self.secondary.update(key for (key,) in self.connection.execute("SELECT key FROM secondary_date"))
 
     async def _commit(self, group: Group) -> None:
