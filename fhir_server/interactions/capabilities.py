@@ -7,22 +7,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import orjson
 
 from fhir_server import __version__
 from fhir_server.interactions.context import Operation, Outcome, Server
 from fhir_server.model.resource import Json
+from fhir_server.search.inclusion import ANY
 from fhir_server.search.registry import SearchParameter
 
-FORMATS = ("application/fhir+json", "application/fhir+xml", "json", "xml")
-PATCH_FORMATS = (
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/fhir+json",
-    "application/fhir+xml",
-)
 ON_SYSTEM = ("transaction", "batch", "search-system", "history-system")
 ON_TYPE = (
     "read",
@@ -36,6 +30,13 @@ ON_TYPE = (
     "search-type",
 )
 """The interactions a CapabilityStatement knows, in the order of the ValueSet type-restful-interaction."""
+
+
+class Forms(NamedTuple):
+    """The media types of the door: of resources, in ``Accept`` or ``_format``, and of patches."""
+
+    resources: tuple[str, ...]
+    patches: tuple[str, ...]
 
 
 class Row(Protocol):
@@ -54,15 +55,15 @@ class Row(Protocol):
         """FHIR's code of the interaction: ``search-type``, ``history-instance``, ``operation`` …"""
 
 
-async def capabilities(server: Server, routes: Sequence[Row], base: str) -> Outcome:
+async def capabilities(server: Server, routes: Sequence[Row], forms: Forms, base: str) -> Outcome:
     """The CapabilityStatement of this server; made once for each ``base`` and state of the registry."""
     key = ("capabilities", base, server.parameters.revision)
     if key not in server.made:
-        server.made[key] = orjson.dumps(_statement(server, routes, base))
+        server.made[key] = orjson.dumps(_statement(server, routes, forms, base))
     return Outcome(200, resource=server.made[key])
 
 
-def _statement(server: Server, routes: Sequence[Row], base: str) -> Json:
+def _statement(server: Server, routes: Sequence[Row], forms: Forms, base: str) -> Json:
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -71,8 +72,8 @@ def _statement(server: Server, routes: Sequence[Row], base: str) -> Json:
         "software": {"name": "fhir-server", "version": __version__},
         "implementation": {"description": "FHIR server of a county medical community", "url": base},
         "fhirVersion": "4.0.1",
-        "format": list(FORMATS),
-        "patchFormat": list(PATCH_FORMATS),
+        "format": list(forms.resources),
+        "patchFormat": list(forms.patches),
         "rest": [_rest(server, routes)],
     }
 
@@ -92,7 +93,9 @@ def _rest(server: Server, routes: Sequence[Row]) -> Json:
             for type, known in parameters.items()
         ],
         "interaction": _interactions(ON_SYSTEM, offered),
+        **(_searching_all(parameters) if "search-system" in codes else {}),
         **_operations(server, None),
+        **(_compartments(server) if "search-compartment" in codes else {}),
     }
 
 
@@ -124,7 +127,7 @@ def _behaviour(server: Server, codes: set[str], by_criteria: set[str]) -> Json:
         "readHistory": "vread" in codes,
         "updateCreate": "update" in codes,
         "conditionalCreate": "create" in codes,
-        "conditionalRead": "not-match",
+        "conditionalRead": "full-support",
         "conditionalUpdate": "update" in by_criteria,
         "conditionalDelete": server.conditional_delete if "delete" in by_criteria else "not-supported",
         "referencePolicy": ["literal", "logical", *(["enforced"] if server.reference_check else [])],
@@ -143,10 +146,23 @@ def _searching(type: str, parameters: Parameters, reverse: Mapping[str, Sequence
     references = [f"{type}:{code}" for code, item in parameters.items() if item.kind == "reference"]
     found: Json = {"searchParam": [_parameter(item) for item in parameters.values()]}
     if references:
-        found["searchInclude"] = references
+        found["searchInclude"] = [ANY, f"{type}:{ANY}", *references]
     if reverse.get(type):
-        found["searchRevInclude"] = list(reverse[type])
+        found["searchRevInclude"] = [ANY, *reverse[type]]
     return found
+
+
+def _searching_all(parameters: Mapping[str, Parameters]) -> Json:
+    """The search parameters that every type has: what can be asked of all of them together."""
+    first, *others = parameters.values()
+    shared = [item for code, item in first.items() if all(code in known for known in others)]
+    return {"searchParam": [_parameter(item) for item in shared]}
+
+
+def _compartments(server: Server) -> Json:
+    """The compartments that can be searched."""
+    names = (code.lower() for code in sorted(server.definitions.compartments))
+    return {"compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{name}" for name in names]}
 
 
 def _parameter(item: SearchParameter) -> Json:
@@ -159,7 +175,7 @@ def _reverse_includes(parameters: Mapping[str, Parameters]) -> Mapping[str, Sequ
     reverse: defaultdict[str, list[str]] = defaultdict(list)
     for type, known in parameters.items():
         for code, item in known.items():
-            for target in item.targets if item.kind == "reference" else ():
+            for target in (item.targets or parameters) if item.kind == "reference" else ():
                 reverse[target].append(f"{type}:{code}")
     return reverse
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fhir_server.interactions.capabilities import capabilities
+from fhir_server.errors import InvalidSearch, NotImplementedHere
+from fhir_server.interactions.capabilities import Forms, capabilities
 from fhir_server.interactions.context import Outcome
 from fhir_server.rest import calls
+from fhir_server.rest.headers import PATCHES
+from fhir_server.rest.media import FHIR_JSON, FHIR_XML
 from fhir_server.rest.operation import invoke_on_instance, invoke_on_system, invoke_on_type
 from fhir_server.rest.reply import Reply, reply_delete, reply_plain, reply_read, reply_write
 from fhir_server.rest.request import Request
@@ -42,11 +45,30 @@ async def metadata(request: Request) -> Outcome:
     """``GET metadata``: the CapabilityStatement, made of this very table.
 
     It is kept for each base, which a client's ``Host`` names: so that many names do not fill the memory,
-    all are forgotten when there are too many.
+    all are forgotten when there are too many. Raises InvalidSearch for a parameter, NotImplementedHere for a
+    ``mode`` that asks for another statement.
     """
+    _require_mode(request)
     if len(request.server.made) > MOST_MADE:
         request.server.made.clear()
-    return await capabilities(request.server, ROUTES, request.base)
+    return await capabilities(request.server, ROUTES, FORMS, request.base)
+
+
+FORMS = Forms((FHIR_JSON, FHIR_XML, "json", "xml"), tuple(PATCHES.decode().split(", ")))
+"""What the door speaks: without the media types that say nothing of FHIR."""
+
+
+def _require_mode(request: Request) -> None:
+    for name, value in request.query:
+        if name != "mode":
+            raise InvalidSearch(
+                f"metadata has no parameter {name[:64]}; allowed: mode", expression=f"http.{name[:64]}"
+            )
+        if value not in {"full", "normative"}:
+            raise NotImplementedHere(
+                f"there is no statement of the mode {value[:64]}; allowed: full, normative",
+                expression="http.mode",
+            )
 
 
 ROUTES = (

@@ -9,7 +9,7 @@ import pytest
 from interaction_cases import BASE
 from test_operations import operation
 
-from fhir_server.interactions.capabilities import capabilities
+from fhir_server.interactions.capabilities import Forms, capabilities
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,11 @@ ROWS = (
 )
 
 
+FORMS = Forms(("application/fhir+json", "json", "xml"), ("application/json-patch+json",))
+
+
 async def statement(server, rows=ROWS, base=BASE):
-    return orjson.loads((await capabilities(server, rows, base)).resource)
+    return orjson.loads((await capabilities(server, rows, FORMS, base)).resource)
 
 
 def codes(rest):
@@ -49,7 +52,7 @@ async def test_it_is_a_valid_statement_of_every_type(server, by_type):
     shown = await statement(server)
     assert server.validate(shown) == []
     assert shown["fhirVersion"] == "4.0.1"
-    assert {"json", "xml"} <= set(shown["format"])
+    assert (shown["format"], shown["patchFormat"]) == (list(FORMS.resources), list(FORMS.patches))
     assert shown["implementation"]["url"] == BASE
     assert by_type(shown).keys() == server.definitions.resource_types
     assert codes(shown["rest"][0]) == ["transaction", "batch", "history-system"]
@@ -77,6 +80,19 @@ async def test_search_parameters_are_those_of_the_registry(server, by_type):
     assert "Observation:subject" not in shown["Practitioner"]["searchRevInclude"]
 
 
+async def test_what_searches_can_do_is_declared(server, by_type):
+    routes = (Row("GET", "", "search-system"), Row("GET", "{type}/{id}/{member}", "search-compartment"))
+    few = (await statement(server))["rest"][0]
+    assert few.keys().isdisjoint({"compartment", "searchParam"})
+    rest = (await statement(server, (*ROWS, *routes), "http://all"))["rest"][0]
+    assert "http://hl7.org/fhir/CompartmentDefinition/patient" in rest["compartment"]
+    assert len(rest["compartment"]) == 5
+    assert {"_id", "_lastUpdated", "_tag"} <= {item["name"] for item in rest["searchParam"]}
+    patient = by_type({"rest": [rest]})["Patient"]
+    assert {"*", "Patient:*"} <= set(patient["searchInclude"])
+    assert {"*", "Provenance:target"} <= set(patient["searchRevInclude"])
+
+
 async def test_operations_stand_where_they_are_called(with_rules, by_type):
     server = with_rules(
         operations={
@@ -97,6 +113,6 @@ async def test_reference_check_is_declared(with_rules, by_type):
 
 
 async def test_it_is_made_once_for_each_base(server):
-    first = await capabilities(server, ROWS, BASE)
-    assert (await capabilities(server, ROWS, BASE)).resource is first.resource
-    assert (await capabilities(server, ROWS, "http://other")).resource is not first.resource
+    first = await capabilities(server, ROWS, FORMS, BASE)
+    assert (await capabilities(server, ROWS, FORMS, BASE)).resource is first.resource
+    assert (await capabilities(server, ROWS, FORMS, "http://other")).resource is not first.resource

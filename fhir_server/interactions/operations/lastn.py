@@ -16,12 +16,13 @@ import orjson
 from fhir_server.errors import InvalidSearch, Issue
 from fhir_server.interactions.bundles import Pairs, hit_entries, page_links
 from fhir_server.interactions.context import Invocation, Operation, Outcome, Server
+from fhir_server.interactions.lookups import parse_search
 from fhir_server.interactions.operations.definition import definition, giving, operations_of, taking
 from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.parameters import read_inputs
 from fhir_server.model.bundle import make_bundle
 from fhir_server.model.resource import Json
-from fhir_server.search.query import Query, parse_query
+from fhir_server.search.query import Query
 from fhir_server.security.access import check_access, narrow
 from fhir_server.security.caller import Caller
 from fhir_server.store import Record
@@ -40,13 +41,9 @@ async def run(server: Server, caller: Caller, invocation: Invocation) -> Outcome
     inputs = read_inputs(OPERATIONS[0], invocation.parameters)
     check_access(caller, "search", TYPE)
     _require_question(server, inputs.others)
-    query = parse_query(
-        server.parameters,
-        TYPE,
-        inputs.others,
-        lenient=server.lenient if invocation.lenient is None else invocation.lenient,
-        zone=server.timezone,
-        base_url=invocation.base or None,
+    lenient = server.lenient if invocation.lenient is None else invocation.lenient
+    query = await parse_search(
+        server, server.store, TYPE, inputs.others, base=invocation.base, lenient=lenient
     )
     most = inputs.one("max", 1)
     groups = await _grouped(server, narrow(replace(query, count=STEP), caller), most)
