@@ -48,6 +48,7 @@ def local_name(element: Any) -> str:
 
 
 def _index(element: Any) -> str:
+    """The element's number among its namesakes; an ``entry`` always has one: those that follow may not be read yet."""
     before = sum(1 for _ in element.itersiblings(element.tag, preceding=True))
     alone = before == 0 and next(element.itersiblings(element.tag), None) is None
-    return "" if alone else f"[{before}]"
+    return "" if alone and element.tag != f"{IN_FHIR}entry" else f"[{before}]"

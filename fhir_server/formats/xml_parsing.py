@@ -6,28 +6,67 @@ Source: FHIR R4 xml.html, security.html#narrative.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lxml import etree
 
 from fhir_server.errors import InvalidContent
+from fhir_server.formats.xml_fields import IN_FHIR
 
 MOST_TAGS = 8_000_000
 """Tags of one document, start and end counted: an element costs about 200 bytes until it is read."""
+LARGE = 2**20
+"""Bytes from which a Bundle is read entry by entry, so that its elements are never there all at once."""
+PIECE = 65_536
+_OPTIONS: Mapping[str, Any] = {
+    "encoding": "utf-8",
+    "resolve_entities": False,
+    "load_dtd": False,
+    "no_network": True,
+    "huge_tree": False,
+}
 _ENCODING = re.compile(rb"""<\?xml[^>]*\bencoding\s*=\s*["']([^"'>]*)["']""")
 _UTF8 = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii"})
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def parse_xml(xml: bytes) -> Any:
-    """The root element (of lxml) of ``xml``. Raises InvalidContent for what is not well formed or not safe."""
+def parse_xml(xml: bytes, entry: Callable[[Any], None] | None = None) -> Any:
+    """The root element (of lxml) of ``xml``. Raises InvalidContent for what is not well formed or not safe.
+
+    ``entry`` is given each entry of a large Bundle as soon as it has been read; the element is emptied after that.
+    """
     xml = xml.removeprefix(_BYTE_ORDER_MARK)
     _check_safe(xml)
     _check_utf8(xml)
     try:
-        return etree.fromstring(xml, _parser())
+        if entry is None or len(xml) < LARGE:
+            return etree.fromstring(xml, etree.XMLParser(**_OPTIONS))
+        return _parse_by_entry(xml, entry)
     except etree.XMLSyntaxError as error:
-        raise InvalidContent(f"the body is not well-formed XML: {error.msg}") from error
+        raise _told(str(error.msg)) from error
+
+
+def _told(message: str) -> InvalidContent:
+    if "XML_PARSE_HUGE" in message:  # libxml2's own limits
+        return InvalidContent(
+            "the XML is beyond what is read here: a value has at most 10 MB, and at most 64 elements stand inside "
+            "each other; longer contents can be sent as JSON",
+            code="too-costly",
+        )
+    return InvalidContent(f"the body is not well-formed XML: {message}")
+
+
+def _parse_by_entry(xml: bytes, entry: Callable[[Any], None]) -> Any:
+    parser = etree.XMLPullParser(events=("end",), tag=f"{IN_FHIR}entry", **_OPTIONS)
+    for start in range(0, len(xml), PIECE):
+        parser.feed(xml[start : start + PIECE])
+        for _, element in parser.read_events():
+            parent = element.getparent()
+            if parent is not None and parent.tag == f"{IN_FHIR}Bundle" and parent.getparent() is None:
+                entry(element)
+                element.clear(keep_tail=True)
+    return parser.close()
 
 
 def parse_div(text: str) -> Any:
@@ -35,12 +74,6 @@ def parse_div(text: str) -> Any:
     if text.startswith("<?xml"):
         raise InvalidContent("a narrative may not have an XML declaration")
     return parse_xml(text.encode())
-
-
-def _parser() -> etree.XMLParser:
-    return etree.XMLParser(
-        encoding="utf-8", resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False
-    )
 
 
 def _check_safe(xml: bytes) -> None:

@@ -35,20 +35,22 @@ def from_xml(definitions: Definitions, xml: bytes) -> bytes:
     unknown, empty, repeated, out of the standard's order or have text where none belongs. Whether the values
     are right is the validator's to say.
     """
-    state = _State()
-    tree = _reader(definitions).resource(parse_xml(xml), state)
+    state, reader = _State(), _reader(definitions)
+    root = parse_xml(xml, lambda element: reader.entry(element, state))
+    tree = reader.resource(root, state)
     state.faults.raise_any()
     return orjson.dumps(tree)
 
 
 class _State:
-    """One reading: its faults, and how deep it is."""
+    """One reading: its faults, how deep it is, and the entries of a large Bundle that have been read already."""
 
-    __slots__ = ("depth", "faults")
+    __slots__ = ("depth", "entries", "faults")
 
     def __init__(self) -> None:
         self.faults = Faults()
         self.depth = 0
+        self.entries: dict[Any, orjson.Fragment] = {}
 
 
 Read = Callable[[Any, Json, _State], None]
@@ -65,8 +67,10 @@ class _Members:
         self.by_tag: Table = {}
         self.attributes: frozenset[str] = frozenset()
 
-    def read(self, element: Any, state: _State) -> Json:
-        """The object that ``element`` means."""
+    def read(self, element: Any, state: _State) -> Json | orjson.Fragment:
+        """The object that ``element`` means; JSON when it has been read already."""
+        if state.entries and element in state.entries:
+            return state.entries.pop(element)
         node: Json = {}
         for name, value in element.items():
             self._attribute(element, name, value, node, state)
@@ -126,6 +130,13 @@ class _Reader:
             _refuse_attribute(element, name, state)
         self._members(kind).children(element, node, state)
         return node
+
+    def entry(self, element: Any, state: _State) -> None:
+        """Read one entry of a Bundle ahead of the rest."""
+        state.depth = 1
+        node = self._members("Bundle.entry").read(element, state)
+        state.depth = 0
+        state.entries[element] = orjson.Fragment(orjson.dumps(node))
 
     def _members(self, path: str) -> _Members:
         """The readers under ``path``; made when first asked for, together with all that they lead to."""

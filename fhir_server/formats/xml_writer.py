@@ -12,6 +12,8 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import Any
 
+import msgspec
+
 from fhir_server.definitions import Definitions
 from fhir_server.errors import InvalidContent
 from fhir_server.formats.xml_fields import DIV, FHIR, Field, Form, fields
@@ -27,6 +29,13 @@ _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;",
 _decoder = json.JSONDecoder(parse_float=str, parse_int=str)
 
 
+LARGE = 2**20
+"""Bytes from which the entries of a Bundle are parsed one after another, so that no tree of all of them is made."""
+_raw_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_BUNDLE = msgspec.Raw(b'"Bundle"')
+_raw_list = msgspec.json.Decoder(list[msgspec.Raw])
+
+
 class _Unwritable(Exception):
     """The tree is not a resource of R4, or a text has a character that XML 1.0 has no form for."""
 
@@ -37,10 +46,27 @@ def to_xml(definitions: Definitions, content: bytes) -> bytes:
     Raises InvalidContent for what R4 does not know, and for the few characters that XML cannot hold.
     """
     try:
-        return _writer(definitions).document(_decoder.decode(content.decode()))
-    except (_Unwritable, TypeError, AttributeError) as error:
+        return _writer(definitions).document(_tree(content))
+    except (_Unwritable, TypeError, AttributeError, ValueError, msgspec.DecodeError) as error:
         reason = str(error) if isinstance(error, _Unwritable) else "it has another structure than R4 defines"
         raise InvalidContent(f"this resource cannot be written as XML: {reason}") from error
+
+
+def _tree(content: bytes) -> Json:
+    """``content`` parsed, numbers as their text; the entries of a large Bundle as an iterator."""
+    if len(content) < LARGE:
+        tree: Json = _decoder.decode(content.decode())
+        return tree
+    raw = _raw_members.decode(content)
+    entries = raw.pop("entry", None) if raw.get("resourceType") == _BUNDLE else None
+    tree = {name: _parsed(value) for name, value in raw.items()}
+    if entries is not None:
+        tree["entry"] = map(_parsed, _raw_list.decode(entries))
+    return tree
+
+
+def _parsed(raw: msgspec.Raw) -> Any:
+    return _decoder.decode(bytes(raw).decode())
 
 
 class _Members:
@@ -103,7 +129,9 @@ class _Writer:
             known.attributes = tuple(name for name, field in table.items() if field.form is Form.ATTRIBUTE)
             for field in table.values():
                 self._add(known, field)
-            if path in self._definitions.resource_types:  # ExampleScenario.instance has an element of this name
+            if (
+                path in self._definitions.resource_types
+            ):  # ExampleScenario.instance has an element of this name
                 known.ranks["resourceType"], known.writes["resourceType"] = -1, _nothing
         return known
 

@@ -221,7 +221,11 @@ BROKEN = {
     "no UTF-8": (patient('<id value="张"/>').encode("gbk"), "not UTF-8: byte"),
     "UTF-16": (patient("").encode("utf-16"), "UTF-8"),
     "too deep": (patient("<extension url='a'>" * 200 + "</extension>" * 200).encode(), "inside each other"),
-    "much too deep": (patient("<extension url='a'>" * 9000 + "</extension>" * 9000).encode(), "depth"),
+    "much too deep": (
+        patient("<extension url='a'>" * 9000 + "</extension>" * 9000).encode(),
+        "inside each other",
+    ),
+    "a very long value": (patient(f'<id value="{"a" * 11_000_000}"/>').encode(), "10 MB"),
 }
 
 
