@@ -64,7 +64,8 @@ class Eraser:
         self._drop_texts(type, sequence, content)
         self._connection.execute("DELETE FROM resource WHERE rid = ?", (rid,))
         self._connection.execute(_NO_WRITES, (sequence,))
-        marks = [("rid", str(self._writer.rid)), ("sequence", str(self._writer.sequence))]
+        writer = self._writer
+        marks = [("rid", str(writer.rid)), ("sequence", str(writer.sequence)), ("erased", str(rid))]
         self._connection.executemany(_HIGHEST, marks)
         return count
 

@@ -29,6 +29,7 @@ from fhir_server.stores.sqlite.referring import referring, terms
 from fhir_server.stores.sqlite.search import Cut, Search, first_page, later_page, sorted_page
 from fhir_server.stores.sqlite.several import merged_page, place_of
 from fhir_server.stores.sqlite.symbols import UNKNOWN, Symbols
+from fhir_server.stores.sqlite.totals import Totals
 
 METHODS: Final = ("DELETE", "POST", "PUT", "PATCH")
 """``resource.method`` is the place in this tuple: 0 means deleted."""
@@ -53,6 +54,7 @@ class TooSlow(Exception):
 class Reader:
     """What can be asked of one connection. Raises StoreUnavailable when SQLite fails.
 
+    ``totals`` remembers what was counted (None: nothing, for a connection that sees what may be undone).
     ``patience``: seconds after which ``search`` and ``count`` raise TooSlow; None: never.
     """
 
@@ -64,12 +66,14 @@ class Reader:
         extract: Extract,
         memos: Memos | None = None,
         patience: float | None = None,
+        totals: Totals | None = None,
     ) -> None:
         self.connection = connection
         self._blobs = blobs
         self._symbols = symbols
         self._prepared = PreparedPages()
         self._archive = Archive(connection, blobs, symbols, extract, memos or Memos(), self._check_time)
+        self._totals = totals
         self._patience = patience or 0.0
         self._deadline = inf
         if patience is not None:
@@ -132,7 +136,7 @@ class Reader:
 
     def _searches(self, query: Query, then: Then | None = None) -> list[Search]:
         """The search of each part of ``query`` whose type was ever kept, or of ``query`` itself."""
-        parts = [replace(part, count=query.count) for part in query.parts] or [query]
+        parts = [replace(part, count=query.count, total=query.total) for part in query.parts] or [query]
         return [self._search(part, then) for part in parts if self.type_number(part.type) != UNKNOWN]
 
     def _cut(self, query: Query) -> Cut:
@@ -147,7 +151,7 @@ class Reader:
             search = self._search(query)
             prepared = search.newest_first()
             self._prepared.keep(search.plan, prepared)
-        return first_page(self.connection, prepared, lambda: self._search(query).total())
+        return first_page(self.connection, prepared, lambda: self._total(query))
 
     def _other_page(self, query: Query) -> Cut:
         place = read_cursor(context_of(query), query.cursor, Place) if query.cursor else None
@@ -169,11 +173,21 @@ class Reader:
         self._start()
         try:
             with snapshot(self.connection):
-                return sum(search.total() for search in self._searches(query))
+                return self._total(query)
         except sqlite3.Error as error:
             raise _told(error) from error
         finally:
             self._deadline = inf
+
+    def _total(self, query: Query) -> int:
+        """How many match in the snapshot that the connection sees."""
+        totals = self._totals
+        known = totals.recall(self.connection, self._symbols, query) if totals else None
+        if known is None:
+            known = sum(search.total() for search in self._searches(query))
+            if totals and query.total != "estimate":
+                totals.keep(self.connection, self._symbols, query, known)
+        return known
 
     def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None) -> Referring:
         """See ``store.Store.referring``."""

@@ -21,6 +21,7 @@ from fhir_server.stores.sqlite.plan import Plan, candidates
 from fhir_server.stores.sqlite.prepared import Prepared
 from fhir_server.stores.sqlite.sorting import Sorting, arrange
 from fhir_server.stores.sqlite.symbols import Symbols
+from fhir_server.stores.sqlite.totals import count, estimate
 
 Row = tuple[Any, ...]
 
@@ -51,10 +52,8 @@ class Search:
         return _by_place(self._connection.execute(*self.newest_first(position).bound).fetchall())
 
     def total(self) -> int:
-        """How many resources match."""
-        text, values = candidates(*self.plan.complete())
-        found: int = self._connection.execute(f"SELECT count(*) FROM ({text})", values).fetchone()[0]  # noqa: S608
-        return found
+        """How many resources match; an estimate when that is what the query wants."""
+        return estimate(self.plan) if self.query.total == "estimate" else count(self.plan)
 
     def exists(self) -> bool:
         """Whether any resource matches."""

@@ -13,6 +13,7 @@ from fhir_server.stores.sqlite.memos import Memos
 from fhir_server.stores.sqlite.past import Extract
 from fhir_server.stores.sqlite.reader import Reader
 from fhir_server.stores.sqlite.symbols import Symbols
+from fhir_server.stores.sqlite.totals import Totals
 
 T = TypeVar("T")
 
@@ -21,12 +22,18 @@ class SlowReader:
     """One search at a time, with a connection that is opened when it is first needed."""
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], symbols: Symbols, extract: Extract, memos: Memos
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        symbols: Symbols,
+        extract: Extract,
+        memos: Memos,
+        totals: Totals,
     ) -> None:
         self._connect = connect
         self._symbols = symbols
         self._extract = extract
         self._memos = memos
+        self._totals = totals
         self._thread = ThreadPoolExecutor(1, "fhir-slow-search")
         self._reader: Reader | None = None
 
@@ -42,5 +49,7 @@ class SlowReader:
 
     def _open(self) -> Reader:
         if self._reader is None:
-            self._reader = Reader(self._connect(), Blobs(), self._symbols, self._extract, self._memos)
+            self._reader = Reader(
+                self._connect(), Blobs(), self._symbols, self._extract, self._memos, totals=self._totals
+            )
         return self._reader

@@ -28,6 +28,7 @@ from fhir_server.stores.sqlite.rebuild import rebuild
 from fhir_server.stores.sqlite.schema import INDEXED_BY, connect, prepare
 from fhir_server.stores.sqlite.slow import SlowReader
 from fhir_server.stores.sqlite.sort_values import offer_sort_values
+from fhir_server.stores.sqlite.totals import Totals
 from fhir_server.stores.sqlite.transaction import SqliteTransaction
 from fhir_server.stores.sqlite.writer import Writer
 
@@ -60,9 +61,9 @@ class SqliteStore:
             wait_for_disk=durability == "full",
         )
         connection = opened(READ_CACHE)
-        symbols, memos = self._writer.symbols, Memos()
-        self._reader = Reader(connection, self._blobs, symbols, extract, memos, PATIENCE)
-        self._slow = SlowReader(lambda: opened(SLOW_CACHE), symbols, extract, memos)
+        symbols, memos, totals = self._writer.symbols, Memos(), Totals()
+        self._reader = Reader(connection, self._blobs, symbols, extract, memos, PATIENCE, totals)
+        self._slow = SlowReader(lambda: opened(SLOW_CACHE), symbols, extract, memos, totals)
         self._texts = TextIndex(connection, self.transaction)
         self._checkpoints.start()
 
@@ -94,15 +95,16 @@ class SqliteStore:
         except (sqlite3.Error, OSError) as error:
             raise unavailable(error) from error
 
-    def index_by(self, fingerprint: str) -> int:
-        """Index everything anew unless its rows were made by the rules that ``fingerprint`` names: how many resources.
+    def index_by(self, fingerprint: str) -> int | None:
+        """Index everything anew, unless its rows were made by the rules that ``fingerprint`` names (None): how many
+        resources.
 
         To be called before the store is used. Raises StoreUnavailable, leaving all as it was.
         """
         connection = self._writer.connection
         try:
             if connection.execute(INDEXED_BY).fetchone() == (fingerprint,):
-                return 0
+                return None
             return rebuild(self._writer, self._blobs, self._extract, fingerprint)
         except (sqlite3.Error, zstandard.ZstdError) as error:
             raise unavailable(error) from error
