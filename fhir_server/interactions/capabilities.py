@@ -87,6 +87,7 @@ def _rest(server: Server, routes: Sequence[Row]) -> Json:
     offered = codes | {"batch"} if "transaction" in codes else codes
     return {
         "mode": "server",
+        **({"documentation": _ERASING} if "delete-history" in codes else {}),
         "security": _SECURITY,
         "resource": [
             {"type": type, **shared, **_searching(type, known, reverse), **_operations(server, type)}
@@ -98,6 +99,11 @@ def _rest(server: Server, routes: Sequence[Row]) -> Json:
         **(_compartments(server) if "search-compartment" in codes else {}),
     }
 
+
+_ERASING = (
+    "Administrators remove past versions for good: DELETE [type]/[id]/_history removes all, "
+    "DELETE [type]/[id]/_history/[version] one; R4 has no code for these interactions."
+)
 
 _SECURITY: Json = {
     "service": [

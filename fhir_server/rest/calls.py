@@ -10,6 +10,7 @@ from fhir_server.errors import InvalidSearch, Issue
 from fhir_server.interactions.context import Outcome
 from fhir_server.interactions.create import create as create_resource
 from fhir_server.interactions.delete import delete as delete_resource
+from fhir_server.interactions.erase import delete_history as remove_versions
 from fhir_server.interactions.history import history as read_history
 from fhir_server.interactions.patch import patch as patch_resource
 from fhir_server.interactions.read import read as read_resource
@@ -217,6 +218,16 @@ async def history_of_instance(request: Request) -> Outcome:
         kept=request.own,
         base=request.base,
     )
+
+
+async def delete_history(request: Request) -> Outcome:
+    """``DELETE {type}/{id}/_history``."""
+    return await remove_versions(request.server, request.caller, request.type, request.id)
+
+
+async def delete_version(request: Request) -> Outcome:
+    """``DELETE {type}/{id}/_history/{version}``."""
+    return await remove_versions(request.server, request.caller, request.type, request.id, request.last)
 
 
 async def patch(request: Request) -> Outcome:

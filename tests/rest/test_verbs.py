@@ -174,7 +174,10 @@ async def test_metadata_declares_what_the_table_answers(anonymous, server):
         "capabilities",
         "operation",
         "search-compartment",
+        "delete-history",
+        "delete-history-version",
     } | {"batch"}
+    assert "DELETE [type]/[id]/_history" in rest["documentation"]
 
 
 async def test_an_operation_of_the_referral_is_found(client):

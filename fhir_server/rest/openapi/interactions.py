@@ -216,6 +216,18 @@ FACTS: Mapping[tuple[str, str], Facts] = {
         query=HISTORY.query,
         errors=("NotFound", *HISTORY.errors),
     ),
+    ("DELETE", "{type}/{id}/_history"): Facts(
+        "Remove the past versions of a {type} for good",
+        "For administrators. The current version stays; an AuditEvent is kept.",
+        {"204": "nothing"},
+        errors=("NotFound",),
+    ),
+    ("DELETE", "{type}/{id}/_history/{version}"): Facts(
+        "Remove a past version of a {type} for good",
+        "For administrators. The current version cannot be removed (409); an AuditEvent is kept.",
+        {"204": "nothing"},
+        errors=("NotFound", "Conflict"),
+    ),
     ("GET", "{type}/{id}/_history/{version}"): Facts(
         "Read a version of a {type}",
         "A version never changes.",
