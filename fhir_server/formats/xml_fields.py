@@ -17,8 +17,6 @@ FHIR = "http://hl7.org/fhir"
 XHTML = "http://www.w3.org/1999/xhtml"
 IN_FHIR = f"{{{FHIR}}}"
 DIV = f"{{{XHTML}}}div"
-NUMBERS = frozenset({"decimal", "integer", "positiveInt", "unsignedInt"})
-"""Types whose values are JSON numbers."""
 
 
 class Form(Enum):

@@ -5,7 +5,6 @@ Source: FHIR R4 xml.html, json.html#xml.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import lru_cache
@@ -17,15 +16,15 @@ from lxml import etree
 from fhir_server.definitions import Definitions
 from fhir_server.errors import InvalidContent
 from fhir_server.formats.xml_faults import Faults, local_name
-from fhir_server.formats.xml_fields import DIV, FHIR, IN_FHIR, NUMBERS, Field, Form, fields
+from fhir_server.formats.xml_fields import DIV, FHIR, IN_FHIR, Field, Form, fields
 from fhir_server.formats.xml_parsing import parse_xml
+from fhir_server.formats.xml_values import Convert, append, converter
 from fhir_server.model.resource import MAX_DEPTH
 
 Json = dict[str, Any]
 
 INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
 """Attributes of this namespace (a schemaLocation) say nothing about the resource and are passed over."""
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 def from_xml(definitions: Definitions, xml: bytes) -> bytes:
@@ -55,7 +54,6 @@ class _State:
 
 Read = Callable[[Any, Json, _State], None]
 Table = dict[str, tuple[int, Read]]
-Convert = Callable[[Any, str, _State], Any]
 
 
 class _Members:
@@ -180,17 +178,17 @@ class _Reader:
 
     def _read_primitive(self, field: Field) -> Read:
         name, twin, is_list = field.name, "_" + field.name, field.is_list
-        convert = _number if field.type in NUMBERS else _CONVERT.get(field.type, _string)
+        convert = converter(field.type)
 
         def read(element: Any, node: Json, state: _State) -> None:
             items = element.items()
             extra = None
             if len(items) == 1 and items[0][0] == "value" and element.text is None and len(element) == 0:
-                value = convert(element, items[0][1], state)
+                value = convert(element, items[0][1], state.faults)
             else:
                 value, extra = self._extended(element, items, convert, state)
             if is_list:
-                _append(node, name, twin, value, extra)
+                append(node, name, value, extra)
             elif name in node or twin in node:
                 state.faults.add(element, "may stand there only once")
             else:
@@ -214,7 +212,7 @@ class _Reader:
         inside.children(element, extra, state)
         if text is None and "extension" not in extra:
             state.faults.add(element, "has neither a value nor an extension")
-        return (None if text is None else convert(element, text, state)), extra or None
+        return (None if text is None else convert(element, text, state.faults)), extra or None
 
 
 _reader = lru_cache(maxsize=4)(_Reader)
@@ -239,22 +237,6 @@ def _add_each(name: str, value: Callable[[Any, _State], Any]) -> Read:
     return read
 
 
-def _append(node: Json, name: str, twin: str, value: Any, extra: Json | None) -> None:
-    """One more value of a repeating primitive; values and extensions keep step (json.html#primitive)."""
-    values, extras = node.get(name), node.get(twin)
-    count = len(extras or ()) if values is None else len(values)
-    _extend(node, name, values, value, count)
-    _extend(node, twin, extras, extra, count)
-
-
-def _extend(node: Json, name: str, items: list[Any] | None, item: Any, count: int) -> None:
-    """Add ``item`` to ``items``, which are made (after ``count`` nulls) when there is a first one to keep."""
-    if items is not None:
-        items.append(item)
-    elif item is not None:
-        node[name] = [None] * count + [item]
-
-
 def _refuse_attribute(element: Any, name: str, state: _State) -> None:
     if not name.startswith(INSTANCE):
         state.faults.add(element, f"has the attribute {name[:64]!r}, which does not belong there")
@@ -267,29 +249,6 @@ def _xhtml(element: Any, state: _State) -> str:
         etree.cleanup_namespaces(element)
     text: str = etree.tostring(element, encoding="unicode", with_tail=False)
     return text
-
-
-def _string(element: Any, text: str, state: _State) -> str:
-    if not text or text.isspace():
-        state.faults.add(element, "has an empty value")
-    return text
-
-
-def _boolean(element: Any, text: str, state: _State) -> bool | None:
-    found = {"true": True, "false": False}.get(text.strip())
-    if found is None:
-        state.faults.add(element, "must be true or false", code="value")
-    return found
-
-
-def _number(element: Any, text: str, state: _State) -> Any:
-    text = text.strip()
-    if _NUMBER.fullmatch(text) is None:
-        state.faults.add(element, "must be a number such as 5.40, -3 or 1e2", code="value")
-    return orjson.Fragment(text)
-
-
-_CONVERT: Mapping[str, Convert] = {"boolean": _boolean}
 
 
 def _refuse_text(element: Any, text: str | None, state: _State) -> None:

@@ -6,7 +6,6 @@ Numbers are never parsed: their text goes from one form to the other. Source: FH
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import zip_longest
@@ -18,14 +17,13 @@ from fhir_server.definitions import Definitions
 from fhir_server.errors import InvalidContent
 from fhir_server.formats.xml_fields import DIV, FHIR, Field, Form, fields
 from fhir_server.formats.xml_parsing import parse_div
+from fhir_server.formats.xml_values import Unwritable, escaped, text_of
 
 Json = dict[str, Any]
 Put = Callable[[str], None]
 Write = Callable[[Any, Json, Put], None]
 
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
-_SPECIAL = re.compile('[&<>"\t\n\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]')
-_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 _decoder = json.JSONDecoder(parse_float=str, parse_int=str)
 
 
@@ -36,10 +34,6 @@ _BUNDLE = msgspec.Raw(b'"Bundle"')
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class _Unwritable(Exception):
-    """The tree is not a resource of R4, or a text has a character that XML 1.0 has no form for."""
-
-
 def to_xml(definitions: Definitions, content: bytes) -> bytes:
     """``content``, a valid resource as JSON, in XML: elements in the standard's order, numbers as they were written.
 
@@ -47,8 +41,8 @@ def to_xml(definitions: Definitions, content: bytes) -> bytes:
     """
     try:
         return _writer(definitions).document(_tree(content))
-    except (_Unwritable, TypeError, AttributeError, ValueError, msgspec.DecodeError) as error:
-        reason = str(error) if isinstance(error, _Unwritable) else "it has another structure than R4 defines"
+    except (Unwritable, TypeError, AttributeError, ValueError, msgspec.DecodeError) as error:
+        reason = str(error) if isinstance(error, Unwritable) else "it has another structure than R4 defines"
         raise InvalidContent(f"this resource cannot be written as XML: {reason}") from error
 
 
@@ -86,14 +80,14 @@ class _Members:
             for name in sorted(node, key=self.ranks.__getitem__):
                 writes[name](node[name], node, put)
         except KeyError as error:
-            raise _Unwritable(f"R4 has no member {str(error)[:64]} there") from error
+            raise Unwritable(f"R4 has no member {str(error)[:64]} there") from error
 
     def element(self, tag: str, node: Json, put: Put) -> None:
         """Write the element ``tag`` with the attributes and children of ``node``."""
         put(f"<{tag}")
         for name in self.attributes:
             if name in node:
-                put(f' {name}="{_escaped(node[name])}"')
+                put(f' {name}="{escaped(node[name])}"')
         put(">")
         self.children(node, put)
         put(f"</{tag}>")
@@ -115,7 +109,7 @@ class _Writer:
     def _resource(self, node: Json, put: Put, start: str | None = None) -> None:
         kind = node.get("resourceType")
         if kind not in self._definitions.resource_types:
-            raise _Unwritable(f"R4 has no resource type {str(kind)[:64]!r}")
+            raise Unwritable(f"R4 has no resource type {str(kind)[:64]!r}")
         put(f"<{start or kind}>")
         self._members(str(kind)).children(node, put)
         put(f"</{kind}>")
@@ -176,7 +170,7 @@ class _Writer:
             if twin in node:
                 self._write_twin(tag, value, node[twin], put)
             else:
-                put(f'{start}{_text(value)}"/>')
+                put(f'{start}{text_of(value)}"/>')
 
         return write
 
@@ -203,9 +197,9 @@ class _Writer:
     def _write_twin(self, tag: str, value: Any, extra: Json | None, put: Put) -> None:
         put(f"<{tag}")
         if extra and "id" in extra:
-            put(f' id="{_escaped(extra["id"])}"')
+            put(f' id="{escaped(extra["id"])}"')
         if value is not None:
-            put(f' value="{_text(value)}"')
+            put(f' value="{text_of(value)}"')
         if extra and len(extra) > ("id" in extra):
             put(">")
             self._members("Element").children(extra, put)
@@ -238,27 +232,7 @@ def _checked_div(div: str) -> str:
     try:
         root = parse_div(div)
     except InvalidContent as error:
-        raise _Unwritable("its narrative is not well-formed XHTML") from error
+        raise Unwritable("its narrative is not well-formed XHTML") from error
     if root.tag != DIV:
-        raise _Unwritable("its narrative is not an XHTML div")
+        raise Unwritable("its narrative is not an XHTML div")
     return div
-
-
-def _text(value: Any) -> str:
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    return _escaped(value)
-
-
-def _escaped(text: str) -> str:
-    """``text`` for an attribute in double quotes; white space other than a blank must be escaped to survive."""
-    return _SPECIAL.sub(_escape, text) if _SPECIAL.search(text) else text
-
-
-def _escape(match: re.Match[str]) -> str:
-    character = match[0]
-    if character not in _ESCAPES:
-        raise _Unwritable(f"it holds the character U+{ord(character):04X}, which XML 1.0 has no form for")
-    return _ESCAPES[character]

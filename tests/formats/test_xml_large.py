@@ -52,7 +52,7 @@ def test_faults_keep_their_place():
         from_xml(DEFINITIONS, xml)
     assert [issue.expression for issue in refused.value.issues] == [
         "Bundle.entry[0].resource.name.oops",
-        "Bundle.entry[1].resource.entry.resource.id",
+        "Bundle.entry[1].resource.entry[0].resource.id",
     ]
 
 
