@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import fhir_server.interactions.operations
 import fhir_server.referral.operations
 from fhir_server.definitions import Definitions, load_definitions
 from fhir_server.interactions.operations import find_operations
@@ -25,7 +26,8 @@ class Parts:
 @pytest.fixture(scope="session")
 def parts() -> Parts:
     definitions = load_definitions()
-    return Parts(definitions, Registry(definitions), find_operations(fhir_server.referral.operations))
+    operations = find_operations(fhir_server.interactions.operations, fhir_server.referral.operations)
+    return Parts(definitions, Registry(definitions), operations)
 
 
 @pytest.fixture(scope="session")

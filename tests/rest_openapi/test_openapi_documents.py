@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from fhir_server.errors import FhirError
+from fhir_server.formats import from_xml
 from fhir_server.rest.openapi import OpenApi
 from fhir_server.rest.openapi.examples import example, with_id
 from fhir_server.rest.openapi.interactions import FACTS
@@ -136,13 +137,29 @@ def test_every_route_of_a_type_is_in_its_document(documents: OpenApi) -> None:
 
 def test_every_operation_is_in_the_documents_of_its_types(documents: OpenApi, parts: Any) -> None:
     assert parts.operations
-    paths = orjson.loads(documents.of_type("Task"))["paths"]
     for code, operations in parts.operations.items():
         for operation in operations:
-            methods = paths[f"/Task/{{id}}/${code}"]
-            assert "post" in methods
-            assert ("get" in methods) == (not operation.affects_state)
-    assert not [path for path in orjson.loads(documents.of_type("Patient"))["paths"] if "$" in path]
+            for type in operation.types or SOME_TYPES:
+                if operation.level == "system":
+                    methods = orjson.loads(documents.of_system())["paths"][f"/${code}"]
+                else:
+                    place = f"/{type}/{{id}}" if operation.level == "instance" else f"/{type}"
+                    methods = orjson.loads(documents.of_type(type))["paths"][f"{place}/${code}"]
+                assert "post" in methods
+                assert not (operation.affects_state and "get" in methods)
+    paths = orjson.loads(documents.of_type("Patient"))["paths"]
+    assert not [path for path in paths if "$accept" in path]
+
+
+def test_an_operation_that_changes_nothing_is_called_by_address_too(documents: OpenApi) -> None:
+    paths = orjson.loads(documents.of_type("Observation"))["paths"]
+    names = [
+        resolved(orjson.loads(documents.of_type("Observation")), item)["name"]
+        for item in paths["/Observation/$lastn"]["get"]["parameters"]
+    ]
+    assert {"max", "patient", "category", "code"} <= set(names)
+    assert paths["/Observation/$validate"].keys() == {"get", "post"}
+    assert paths["/Observation/{id}/$meta-add"].keys() == {"post"}
 
 
 def test_every_search_parameter_is_described(documents: OpenApi, parts: Any) -> None:
@@ -215,18 +232,34 @@ def test_every_example_fits_its_component_schema(documents: OpenApi) -> None:
 def test_examples_in_bundles_are_valid(documents: OpenApi, parts: Any) -> None:
     validator = Validator(parts.definitions)
     shown = orjson.loads(documents.of_type("Task"))["components"]["examples"]
-    bundles = [item["value"] for name, item in shown.items() if item["value"]["resourceType"] == "Bundle"]
+    values = [item["value"] for item in shown.values() if isinstance(item["value"], dict)]
+    bundles = [value for value in values if value["resourceType"] == "Bundle"]
     assert len(bundles) == 3
     assert all(validator.validate(bundle) == [] for bundle in bundles)
 
 
-def test_operation_bodies_are_valid(documents: OpenApi, parts: Any) -> None:
+@pytest.mark.parametrize("type", ["Task", "Observation", "Patient"])
+def test_operation_bodies_are_valid_in_both_forms(documents: OpenApi, parts: Any, type: str) -> None:
     validator = Validator(parts.definitions)
-    document = orjson.loads(documents.of_type("Task"))
-    bodies = [
-        call["requestBody"]["content"]["application/fhir+json"]["example"]
+    document = orjson.loads(documents.of_type(type))
+    contents = [
+        call["requestBody"]["content"]
         for path, call in calls(document)
         if "$" in path and "requestBody" in call
     ]
-    assert len(bodies) > 8
-    assert all(validator.validate(body) == [] for body in bodies)
+    assert len(contents) > 4
+    for content in contents:
+        body = content["application/fhir+json"]["example"]
+        assert validator.validate(body) == []
+        xml = content["application/fhir+xml"]["example"].encode()
+        assert orjson.loads(from_xml(parts.definitions, xml)) == body
+
+
+def test_every_example_has_a_twin_in_xml(documents: OpenApi, parts: Any) -> None:
+    for type in SOME_TYPES:
+        examples = orjson.loads(documents.of_type(type))["components"]["examples"]
+        twins = {name: item["value"] for name, item in examples.items() if name.endswith("-xml")}
+        assert len(twins) * 2 == len(examples)
+        for name, xml in twins.items():
+            read = orjson.loads(from_xml(parts.definitions, xml.encode()))
+            assert read == examples[name.removesuffix("-xml")]["value"], name

@@ -79,7 +79,7 @@ class OpenApi:
         server = self._server
         for path, method, operation in route_paths(self._rows, server.parameters, server.definitions, type):
             paths.setdefault(path, {})[method] = operation
-        paths |= operation_paths(server.operations, type)
+        paths |= operation_paths(server.operations, server.definitions, server.parameters, type)
         return paths if type else paths | self._other_paths()
 
     def _other_paths(self) -> Json:

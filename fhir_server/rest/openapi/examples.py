@@ -13,6 +13,7 @@ import orjson
 
 from fhir_server.definitions import Definitions
 from fhir_server.definitions.types import Element, Member
+from fhir_server.rest.openapi.forms import with_twins
 from fhir_server.validation.schema import allowed_codes, choices, reference_targets
 
 Json = dict[str, Any]
@@ -49,6 +50,9 @@ TYPE_VALUES: dict[str, Json] = {
         "display": "示例",
     },
     "Identifier": {"system": "http://cmc.example.org/sid/example", "value": "1"},
+    "Meta": {
+        "tag": [{"system": "http://cmc.example.org/fhir/CodeSystem/example", "code": "example"}],
+    },
     "Money": {"value": 1, "currency": "CNY"},
     "Period": {"start": "2026-03-02"},
     "Quantity": {"value": 1, "unit": "mmol/L", "system": "http://unitsofmeasure.org", "code": "mmol/L"},
@@ -88,7 +92,8 @@ def type_examples(definitions: Definitions, type: str) -> dict[str, Json]:
             }
         ],
     }
-    return {type: {"value": body}, f"{type}-{ID}": {"value": put}, f"{type}-bundle": {"value": found}}
+    shown = {type: {"value": body}, f"{type}-{ID}": {"value": put}, f"{type}-bundle": {"value": found}}
+    return with_twins(definitions, shown)
 
 
 def system_examples(definitions: Definitions) -> dict[str, Json]:
@@ -102,11 +107,10 @@ def system_examples(definitions: Definitions) -> dict[str, Json]:
             "request": {"method": "POST", "url": "Observation"},
         },
     ]
-    history = {"resourceType": "Bundle", "type": "history", "total": 0}
-    return {
-        "System-transaction": {"value": {"resourceType": "Bundle", "type": "transaction", "entry": entries}},
-        "System-bundle": {"value": history},
-    }
+    history: Json = {"resourceType": "Bundle", "type": "history", "total": 0}
+    transaction: Json = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    shown = {"System-transaction": {"value": transaction}, "System-bundle": {"value": history}}
+    return with_twins(definitions, shown)
 
 
 def _required(definitions: Definitions, path: str) -> Json:

@@ -6,14 +6,19 @@ Source: FHIR R4 operations.html, operationdefinition.html.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.definitions import Definitions
 from fhir_server.interactions.context import Operation
-from fhir_server.rest.openapi.examples import PRIMITIVE_VALUES, TYPE_VALUES
+from fhir_server.interactions.operations.definition import ANY_TYPE
+from fhir_server.rest.openapi.examples import ID, PRIMITIVE_VALUES, TYPE_VALUES, example, with_id
+from fhir_server.rest.openapi.forms import both_forms, xml_text
 from fhir_server.rest.openapi.interactions import ALWAYS, WRITING
-from fhir_server.rest.openapi.parameters import query_parameter, shared
-from fhir_server.rest.openapi.responses import FHIR_JSON, error_references
-from fhir_server.rest.openapi.schemas import reference_to
+from fhir_server.rest.openapi.parameters import query_parameter, search_parameters, shared
+from fhir_server.rest.openapi.responses import error_references
+from fhir_server.rest.openapi.schemas import ANY_RESOURCE, reference_to
+from fhir_server.search.registry import Registry
 
 Json = dict[str, Any]
 CALLING = ("NotFound", "NotSupported", "PreconditionRequired")
@@ -21,13 +26,17 @@ PREFIXES = {"system": "/", "type": "/{type}/", "instance": "/{type}/{{id}}/"}
 
 
 def operation_paths(
-    operations: Mapping[str, Sequence[Operation]], type: str | None
+    operations: Mapping[str, Sequence[Operation]],
+    definitions: Definitions,
+    registry: Registry,
+    type: str | None,
 ) -> Iterator[tuple[str, Json]]:
     """The paths of the operations of ``type`` (None: of the whole system)."""
     for code, candidates in sorted(operations.items()):
         for operation in candidates:
             if _belongs(operation, type):
-                yield PREFIXES[operation.level].format(type=type) + f"${code}", _methods(operation, type)
+                path = PREFIXES[operation.level].format(type=type) + f"${code}"
+                yield path, _Described(operation, definitions, registry, type).methods()
 
 
 def _belongs(operation: Operation, type: str | None) -> bool:
@@ -36,47 +45,82 @@ def _belongs(operation: Operation, type: str | None) -> bool:
     return not operation.types or type in operation.types
 
 
-def _methods(operation: Operation, type: str | None) -> Json:
-    post = _call(operation, type, "post") | {"requestBody": _body(operation)}
-    post["parameters"] = post["parameters"] + shared("If-Match")
-    if operation.affects_state:
-        return {"post": post}
-    get = _call(operation, type, "get")
-    get["parameters"] = get["parameters"] + [_in_address(item) for item in _inputs(operation)]
-    return {"get": get, "post": post}
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """One operation at one address."""
+
+    operation: Operation
+    definitions: Definitions
+    registry: Registry
+    type: str | None
+
+    def methods(self) -> Json:
+        """The calls by method: GET only when nothing changes and everything can stand in the address."""
+        post = self._call("post") | {"requestBody": self._body()}
+        post["parameters"] = post["parameters"] + shared("If-Match")
+        inputs = self._inputs()
+        if self.operation.affects_state or any(item["min"] and not _is_primitive(item) for item in inputs):
+            return {"post": post}
+        get = self._call("get")
+        get["parameters"] = get["parameters"] + self._in_address()
+        return {"get": get, "post": post}
+
+    def _call(self, method: str) -> Json:
+        operation, definition = self.operation, self.operation.definition
+        text = str(definition.get("description", definition["name"]))
+        answer = {"description": "done", "content": both_forms({"schema": self._answer()})}
+        return {
+            "operationId": f"{self.type or 'system'}-{operation.level}-{operation.code}-{method}",
+            "tags": ["Operations"],
+            "summary": text.partition(". ")[0],
+            "description": text,
+            "parameters": shared("id") if operation.level == "instance" else [],
+            "responses": {"200": answer} | error_references((*CALLING, *WRITING, *ALWAYS)),
+        }
+
+    def _answer(self) -> Json:
+        """The schema of what comes back: the resource that the operation gives, else a Parameters with the value."""
+        out = [item for item in self.operation.definition.get("parameter", ()) if item["use"] == "out"]
+        kind = out[0].get("type", "") if len(out) == 1 else ""
+        if kind == ANY_TYPE:
+            return ANY_RESOURCE
+        return reference_to(kind if kind in self.definitions.resource_types else "Parameters")
+
+    def _inputs(self) -> list[Json]:
+        return [item for item in self.operation.definition.get("parameter", ()) if item["use"] == "in"]
+
+    def _body(self) -> Json:
+        inputs = self._inputs()
+        lines = [f"- `{item['name']}` {_kind(item)}: {item.get('documentation', '')}" for item in inputs]
+        needed = any(item["min"] for item in inputs)
+        body = self._example(inputs)
+        xml = {"example": xml_text(self.definitions, body)}
+        content = both_forms({"schema": ANY_RESOURCE, "example": body}, xml)
+        return {"required": needed, "description": "\n".join(lines), "content": content}
+
+    def _example(self, inputs: Sequence[Json]) -> Json:
+        """A body that can be sent: the one resource that the operation takes, else a Parameters with what is needed."""
+        if any(item.get("type") == ANY_TYPE for item in inputs):
+            body = example(self.definitions, self.type or "Patient")
+            return with_id(body) if self.operation.level == "instance" else body
+        told = [_value(item) for item in inputs if item["min"]]
+        if self.operation.searches and self.type:
+            told += [{"name": name, "valueString": text} for name, text in SEARCHED]
+        return {"resourceType": "Parameters"} | ({"parameter": told} if told else {})
+
+    def _in_address(self) -> list[Json]:
+        shown = [_parameter(item) for item in self._inputs() if _is_primitive(item)]
+        if self.operation.searches and self.type:
+            shown += shared(*search_parameters(self.registry, self.definitions, self.type))
+        return shown
 
 
-def _call(operation: Operation, type: str | None, method: str) -> Json:
-    definition = operation.definition
-    text = str(definition.get("description", definition["name"]))
-    returned = next((item for item in definition.get("parameter", ()) if item["use"] == "out"), None)
-    kind = returned.get("type", "Parameters") if returned and returned["name"] == "return" else "Parameters"
-    answer = {"description": "done", "content": {FHIR_JSON: {"schema": reference_to(_resource_or_any(kind))}}}
-    return {
-        "operationId": f"{type or 'system'}-{operation.level}-{operation.code}-{method}",
-        "tags": ["Operations"],
-        "summary": text.partition(". ")[0],
-        "description": text,
-        "parameters": shared("id") if operation.level == "instance" else [],
-        "responses": {"200": answer} | error_references((*CALLING, *WRITING, *ALWAYS)),
-    }
+SEARCHED = (("patient", f"Patient/{ID}"), ("category", "laboratory"))
+"""What the example of an operation that searches asks for."""
 
 
-def _resource_or_any(kind: str) -> str:
-    return "Parameters" if kind == "Resource" else kind
-
-
-def _inputs(operation: Operation) -> list[Json]:
-    return [item for item in operation.definition.get("parameter", ()) if item["use"] == "in"]
-
-
-def _body(operation: Operation) -> Json:
-    inputs = _inputs(operation)
-    needed = [_value(item) for item in inputs if item["min"]]
-    lines = [f"- `{item['name']}` {_kind(item)}: {item.get('documentation', '')}" for item in inputs]
-    body: Json = {"resourceType": "Parameters"} | ({"parameter": needed} if needed else {})
-    content = {FHIR_JSON: {"schema": reference_to("Parameters"), "example": body}}
-    return {"required": bool(needed), "description": "\n".join(lines), "content": content}
+def _is_primitive(item: Json) -> bool:
+    return item.get("type") in PRIMITIVE_VALUES
 
 
 def _kind(item: Json) -> str:
@@ -89,5 +133,17 @@ def _value(item: Json) -> Json:
     return {"name": item["name"], f"value{type[0].upper()}{type[1:]}": values.get(type, values["string"])}
 
 
-def _in_address(item: Json) -> Json:
-    return query_parameter(item["name"], item.get("documentation", "")) | {"required": bool(item["min"])}
+def _parameter(item: Json) -> Json:
+    """An ``in`` parameter as it stands in an address."""
+    schema: Json = {"type": JSON_TYPES.get(item["type"], "string")}
+    if item["type"] == "positiveInt":
+        schema["minimum"] = 1
+    text = str(item.get("documentation", item["name"]))
+    return query_parameter(item["name"], text, **schema) | {"required": bool(item["min"])}
+
+
+JSON_TYPES = {
+    "boolean": "boolean",
+    "decimal": "number",
+    **dict.fromkeys(("integer", "positiveInt", "unsignedInt"), "integer"),
+}

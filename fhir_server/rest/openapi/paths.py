@@ -11,9 +11,10 @@ from typing import Any, Protocol
 from fhir_server.definitions import Definitions
 from fhir_server.interactions import capabilities
 from fhir_server.rest.openapi.examples import ID
+from fhir_server.rest.openapi.forms import both_forms, named_forms, xml_text
 from fhir_server.rest.openapi.interactions import ALWAYS, FACTS, Facts
 from fhir_server.rest.openapi.parameters import CONTROLS, search_form, search_parameters, shared
-from fhir_server.rest.openapi.responses import FHIR_JSON, error_references
+from fhir_server.rest.openapi.responses import error_references
 from fhir_server.rest.openapi.schemas import reference_to
 from fhir_server.search.registry import Registry
 
@@ -72,7 +73,7 @@ def _operation(row: Row, registry: Registry, definitions: Definitions, type: str
     }
     if row.open:
         shown["security"] = []
-    body = _body(facts.body, registry, type)
+    body = _body(facts.body, registry, definitions, type)
     return shown | {"requestBody": body} if body else shown
 
 
@@ -86,33 +87,30 @@ def _answer(status: str, kind: str, type: str | None) -> Json:
         return shown
     name = {"bundle": "Bundle", "capabilities": "CapabilityStatement"}.get(kind, type)
     example = f"{type or 'System'}-bundle" if kind == "bundle" else f"{name}-{ID}"
-    shown["content"] = {FHIR_JSON: {"schema": reference_to(str(name))}}
-    if kind != "capabilities":
-        shown["content"][FHIR_JSON]["examples"] = _named(example)
+    schema = reference_to(str(name))
+    shown["content"] = (
+        both_forms({"schema": schema}) if kind == "capabilities" else named_forms(schema, example)
+    )
     if kind in {"resource", "written"}:
         shown["headers"] = HEADERS | LOCATION if kind == "written" else HEADERS
     return shown
 
 
-def _named(example: str) -> Json:
-    return {"example": {"$ref": f"#/components/examples/{example}"}}
-
-
-def _body(kind: str | None, registry: Registry, type: str | None) -> Json | None:
+def _body(kind: str | None, registry: Registry, definitions: Definitions, type: str | None) -> Json | None:
     if kind is None:
         return None
     if kind in {"form", "form-of-any"}:
         schema = search_form(registry, type if kind == "form" else None)
         return {"content": {FORM: {"schema": schema, "example": {"_count": 10}}}}
     if kind == "patch":
-        return {"required": True, "content": PATCHES}
+        return {"required": True, "content": _patches(definitions)}
     example = {
         "resource": str(type),
         "resource-with-id": f"{type}-{ID}",
         "transaction": "System-transaction",
     }[kind]
     schema = reference_to(type or "Bundle")
-    return {"required": True, "content": {FHIR_JSON: {"schema": schema, "examples": _named(example)}}}
+    return {"required": True, "content": named_forms(schema, example)}
 
 
 PATCH_SCHEMA: Json = {
@@ -143,9 +141,13 @@ FHIR_PATCH_EXAMPLE: Json = {
         }
     ],
 }
-PATCHES: Json = {
-    JSON_PATCH: {"schema": PATCH_SCHEMA, "example": PATCH_EXAMPLE},
-    MERGE_PATCH: {"schema": {"type": "object"}, "example": {"language": "zh-CN"}},
-    FHIR_JSON: {"schema": {"type": "object"}, "example": FHIR_PATCH_EXAMPLE},
-}
-"""The body of a patch by media type."""
+
+
+def _patches(definitions: Definitions) -> Json:
+    """The body of a patch by media type."""
+    fhir_patch = {"schema": {"type": "object"}, "example": FHIR_PATCH_EXAMPLE}
+    return {
+        JSON_PATCH: {"schema": PATCH_SCHEMA, "example": PATCH_EXAMPLE},
+        MERGE_PATCH: {"schema": {"type": "object"}, "example": {"language": "zh-CN"}},
+        **both_forms(fhir_patch, {"example": xml_text(definitions, FHIR_PATCH_EXAMPLE)}),
+    }

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_server.errors import FhirError, outcome
+from fhir_server.rest.media import FHIR_JSON
 from fhir_server.rest.openapi.schemas import reference_to
 
 Json = dict[str, Any]
-FHIR_JSON = "application/fhir+json"
 
 
 def error_responses() -> dict[str, Json]:
