@@ -42,10 +42,9 @@ _TABLE: Final = (
     "CREATE VIRTUAL TABLE IF NOT EXISTS fulltext "
     "USING fts5(narrative, whole, displays, content = '', tokenize = 'ascii')"
 )
-_BEHIND: Final = (
-    "SELECT ifnull((SELECT max(sequence) FROM log), 0) "
-    "- ifnull((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'fulltext'), -1)"
-)
+_BEHIND: Final = """
+    SELECT CASE WHEN m.value IS NULL THEN max(l.last, 1) ELSE l.last - CAST(m.value AS INTEGER) END
+    FROM (SELECT ifnull(max(sequence), 0) AS last FROM log) l LEFT JOIN meta m ON m.name = 'fulltext'"""
 _REACHED: Final = "SELECT value FROM meta WHERE name = 'fulltext'"
 _REACH: Final = "INSERT INTO meta VALUES ('fulltext', ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _NEXT: Final = (
