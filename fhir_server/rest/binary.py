@@ -23,7 +23,8 @@ ATTACHED = (
 )
 """Headers of content that somebody sent: it is kept, not opened, and may run nothing."""
 _IS_BINARY = re.compile(
-    rb'\s*(?:\{\s*"resourceType"\s*:\s*"Binary"|(?:<\?[^>]*>\s*|<!--.*?-->\s*)*<(?:\w+:)?Binary\b)', re.S
+    rb'\s*(?:\{\s*"resourceType"\s*:\s*"Binary"|(?:<\?[^>]*+>\s*|<!--(?:(?!-->).)*+-->\s*)*+<(?:\w+:)?Binary\b)',
+    re.S,
 )
 _MEDIA_TYPE = re.compile(r"[!#$&^_.+\w-]+/[!#$&^_.+\w-]+(?:;[\x20-\x7e]*)?", re.ASCII)
 
@@ -101,10 +102,9 @@ def resource_form(accept: str | None, kind: str) -> Media | None:
     """
     if accept is None:
         return None
-    exact = {found.kind for found in ranges(accept)} & FHIR_TYPES
-    chosen = rank(
-        accept, {"content": kind, **{name: name for name in (FHIR_JSON, FHIR_XML) if name in exact}}
-    )
+    asked = ranges(accept)
+    exact = {found.kind for found in asked} & FHIR_TYPES
+    chosen = rank(asked, {"content": kind, **{name: name for name in (FHIR_JSON, FHIR_XML) if name in exact}})
     if chosen == "content":
         return None
     try:

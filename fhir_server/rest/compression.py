@@ -15,6 +15,8 @@ import zstandard
 
 SMALLEST = 1024
 """Bytes below which compression saves no packet."""
+LONGEST = 256
+"""Bytes of an ``Accept-Encoding`` that are read and remembered."""
 GZIP_LEVEL = 4
 ZSTD_LEVEL = 3
 _GZIP = 31
@@ -51,9 +53,13 @@ async def packed(pieces: AsyncIterator[bytes], encoding: str) -> AsyncIterator[b
     yield packer.flush()
 
 
-@lru_cache(maxsize=256)
 def choose_encoding(accept: bytes) -> str | None:
-    """The content coding that ``Accept-Encoding`` likes best; None: as it is."""
+    """The content coding that ``Accept-Encoding`` likes best; None: as it is, also for a header that nobody sends."""
+    return _choose(accept) if len(accept) <= LONGEST else None
+
+
+@lru_cache(maxsize=256)
+def _choose(accept: bytes) -> str | None:
     weights: dict[str, float] = {}
     for piece in accept.decode("latin-1").lower().split(","):
         name, _, parameter = piece.partition(";")

@@ -1,13 +1,13 @@
 """Which form the client wants its answer in, from ``Accept`` and ``_format``.
 
 A generic media type (``application/json``, ``text/xml``) means the FHIR form and is answered under the name that was
-asked for. Texts repeat from request to request, so what was read from one is remembered.
+asked for. Headers repeat from request to request, so what was read from one is remembered.
 Source: RFC 9110 §12; FHIR R4 http.html#mime-type, http.html#version-parameter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -28,6 +28,8 @@ GENERIC = {
 FORMATS = {"json": FHIR_JSON, "xml": FHIR_XML, FHIR_JSON: FHIR_JSON, FHIR_XML: FHIR_XML, **GENERIC}
 """What ``_format`` may be → the media type that it asks for."""
 ANYTHING = "*/*"
+SHORT = 256
+"""Characters of an ``Accept`` that is worth remembering; longer ones must not fill the memory."""
 _ALLOWED = f"{FHIR_JSON}, {FHIR_XML}"
 
 
@@ -63,7 +65,6 @@ JSON = _media(FHIR_JSON)
 """What is answered when nothing is asked for."""
 
 
-@lru_cache(maxsize=1024)
 def ranges(accept: str) -> tuple[Range, ...]:
     """The media ranges of ``Accept`` that R4 can answer, in order."""
     read = map(_range, accept.split(","))
@@ -80,40 +81,46 @@ def _range(text: str) -> Range:
     return Range(kind, weight, told.get("fhirversion", ""))
 
 
-def rank(accept: str, kinds: Mapping[str, str]) -> str | None:
-    """The name of ``kinds`` (name → media type) that ``Accept`` likes best, None when it takes none.
+def rank(asked: Sequence[Range], kinds: Mapping[str, str]) -> str | None:
+    """The name of ``kinds`` (name → media type) that the ranges like best, None when they take none.
 
-    By weight, then by how closely it is named, then by the order in ``Accept``, then in ``kinds``.
+    By weight, then by how closely it is named, then by the order of the ranges, then in ``kinds``.
     """
     best: tuple[float, int, int] = (0.0, 0, 0)
     chosen = None
     for name, kind in kinds.items():
-        score = _score(accept, kind)
+        score = _score(asked, kind)
         if score[0] > 0 and score > best:
             best, chosen = score, name
     return chosen
 
 
-def _score(accept: str, kind: str) -> tuple[float, int, int]:
+def _score(asked: Sequence[Range], kind: str) -> tuple[float, int, int]:
     """Weight, closeness and place of the range that speaks for ``kind``: the closest one (RFC 9110 §12.5.1)."""
-    fits = [(found.fit(kind), -place, found.weight) for place, found in enumerate(ranges(accept))]
+    fits = [(found.fit(kind), -place, found.weight) for place, found in enumerate(asked)]
     fit, place, weight = max(fits, default=(0, 0, 0.0))
     return (weight, fit, place) if fit else (0.0, 0, 0)
 
 
-@lru_cache(maxsize=1024)
 def negotiate(accept: str) -> Media:
     """The form that ``Accept`` likes best. Raises NotAcceptable when there is none that can be made."""
-    named = {found.kind for found in ranges(accept)}
+    return _negotiate_short(accept) if len(accept) <= SHORT else _negotiate(accept)
+
+
+def _negotiate(accept: str) -> Media:
+    asked = ranges(accept)
+    named = {found.kind for found in asked}
     kinds = [FHIR_JSON, FHIR_XML, *(kind for kind in GENERIC if kind in named)]
-    chosen = rank(accept, {kind: kind for kind in kinds})
+    chosen = rank(asked, {kind: kind for kind in kinds})
     if chosen is None:
         raise NotAcceptable(f"none of the formats in Accept can be made here; allowed: {_ALLOWED}")
-    version = next((found.version for found in ranges(accept) if found.kind == chosen), "")
+    version = next((found.version for found in asked if found.kind == chosen), "")
     return _media(chosen, version) if version or chosen != FHIR_JSON else JSON
 
 
-@lru_cache(maxsize=256)
+_negotiate_short = lru_cache(maxsize=1024)(_negotiate)
+
+
 def format_media(format: str) -> Media:
     """The form that ``_format`` names. Raises NotAcceptable when it cannot be made."""
     kind, parameters = parse_media_type(format.replace("fhir ", "fhir+"))

@@ -4,6 +4,8 @@ import base64
 
 import pytest
 
+from fhir_server.rest.binary import is_binary
+
 PNG = bytes(range(256)) * 20
 RESOURCE = {"Accept": "application/fhir+json"}
 
@@ -112,6 +114,12 @@ async def test_json_and_xml_of_others_are_content_like_any_other(client, kind, b
     made = await client.post("/fhir/Binary", content=body, headers={"Content-Type": kind})
     answer = await client.get(f"/fhir/Binary/{made.json()['id']}")
     assert (answer.content, answer.headers["content-type"]) == (body, kind)
+
+
+def test_whether_a_body_is_a_binary_is_told_at_once():
+    assert is_binary(b"<!----> <?a?>\n" * 50_000 + b'<f:Binary xmlns:f="http://hl7.org/fhir"/>')
+    assert not is_binary(b"<!---->" * 50_000 + b"<Patient/>")
+    assert not is_binary(b"<!--" * 50_000)
 
 
 async def test_a_media_type_that_no_header_may_say_is_given_as_octets(client, put):
