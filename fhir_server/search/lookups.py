@@ -66,7 +66,9 @@ class Lookups:
         """The codes of a value set. Raises ValueError when they cannot be listed, NotFetched."""
         found = self._value_set(value_set)
         if found is None:
-            raise ValueError(f"the value set {value_set} is not known here")
+            raise ValueError(
+                f"the value set {value_set} is not known here, or is one of R4 whose codes cannot be listed"
+            )
         try:
             concepts = expand(found, self._code_system, self._value_set)
         except OpenValueSet as error:

@@ -21,7 +21,7 @@ from fhir_server.search.types import composite, fulltext, reference, token, uri
 from fhir_server.search.types.base import Reading
 from fhir_server.search.types.escapes import split, unescape
 from fhir_server.search.types.simple import SIMPLE
-from fhir_server.search.values import ReferenceValue, TokenValue
+from fhir_server.search.values import Looked, ReferenceValue, TokenValue
 
 Read = Callable[[SearchParameter, str, Sequence[str], Reading], Criterion]
 """From the parameter, the modifier and the values (escapes still in them). Raises ValueError for a bad value."""
@@ -126,7 +126,8 @@ def _in(parameter: SearchParameter, modifier: str, texts: Sequence[str], reading
     ]
     if not codes:
         raise ValueError("the value set has no code that can be chosen")
-    return Clause(parameter, "not" if modifier == "not-in" else None, _coded(parameter, codes, reading))
+    values = Looked.of(f"{modifier} {','.join(texts)}", _coded(parameter, codes, reading))
+    return Clause(parameter, "not" if modifier == "not-in" else None, values)
 
 
 def _canonical(text: str, reading: Reading) -> str:
@@ -146,7 +147,9 @@ def _related_codes(
         for system, given in _systems(parameter, text, reading)
         for code in reading.lookups.family(system, given, modifier)
     ]
-    return Clause(parameter, None, _coded(parameter, codes, reading))
+    return Clause(
+        parameter, None, Looked.of(f"{modifier} {','.join(texts)}", _coded(parameter, codes, reading))
+    )
 
 
 def _systems(parameter: SearchParameter, text: str, reading: Reading) -> Iterable[tuple[str, str]]:
@@ -203,7 +206,7 @@ def _hierarchical(
             )
         family = reading.lookups.relatives(type, start.id, modifier)
         values.update((ReferenceValue(type, id), None) for id in family)
-    return Clause(parameter, None, tuple(values))
+    return Clause(parameter, None, Looked.of(f"{modifier} {','.join(texts)}", values))
 
 
 def _only_hierarchy(parameter: SearchParameter) -> str:

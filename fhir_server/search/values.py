@@ -6,8 +6,23 @@ Source: FHIR R4 search.html#ptypes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+
+class Looked(tuple[Any, ...]):
+    """The values of a clause that other resources gave; ``said`` is what was asked for, which stays the same while
+    those change: a value set, a hierarchy."""
+
+    said: str
+
+    @classmethod
+    def of(cls, said: str, values: Iterable[Any]) -> Looked:
+        """``values``, which came from ``said``."""
+        made = cls(values)
+        made.said = said
+        return made
 
 
 @dataclass(frozen=True, slots=True)

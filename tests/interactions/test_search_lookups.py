@@ -210,3 +210,15 @@ async def test_a_family_that_is_too_large_is_refused(server, caller, monkeypatch
     for id in "bcd":
         await keep(server, caller, "Organization", id, partOf={"reference": "Organization/a"})
     assert "more than 2" in await refused(server, caller, "Organization", "partof:below=a")
+
+
+async def test_a_page_link_stays_good_while_the_hierarchy_grows(server, caller):
+    await keep(server, caller, "Organization", "a")
+    for id in "bcd":
+        await keep(server, caller, "Organization", id, partOf={"reference": "Organization/a"})
+    pairs = [("partof:below", "a"), ("_count", "2")]
+    first = parsed(await search(server, caller, "Organization", pairs, base=BASE))
+    await keep(server, caller, "Organization", "e", partOf={"reference": "Organization/a"})
+    following = next(link["url"] for link in first["link"] if link["relation"] == "next")
+    rest = await found(server, caller, "Organization", following.partition("?")[2])
+    assert sorted([*rest, *(entry["resource"]["id"] for entry in first["entry"])]) == ["b", "c", "d"]

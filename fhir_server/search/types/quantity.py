@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from fhir_server.model.ucum import equivalents
+from fhir_server.model.ucum import commensurable, equivalents
 from fhir_server.search.index import NumberRow
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.types import number
@@ -21,6 +21,8 @@ from fhir_server.search.types.escapes import split, unescape
 from fhir_server.search.values import NumberValue, QuantityValue
 
 UCUM = "http://unitsofmeasure.org"
+KELVIN = "K"
+"""The temperatures that are counted from another zero than this one have no factor to it."""
 CURRENCY = "urn:iso:std:iso:4217"
 INFINITE = math.inf
 
@@ -41,12 +43,16 @@ def parse(parameter: SearchParameter, text: str, reading: Reading) -> QuantityVa
 
 def _converted(number: NumberValue, unit: str) -> Iterator[QuantityValue]:
     """The quantity in the other units of its dimension: value and range are converted alike."""
-    values, lows, highs = (
-        equivalents(Decimal(repr(each)), unit) for each in (number.value, number.low, number.high)
-    )
-    for other in values.keys() & lows.keys() & highs.keys() - {unit}:
-        converted = NumberValue(number.prefix, float(values[other]), float(lows[other]), float(highs[other]))
-        yield QuantityValue(converted, UCUM, other)
+    exact = [Decimal(repr(each)) for each in (number.value, number.low, number.high)]
+    factors = commensurable(unit)
+    if len(factors) < 2 or unit == KELVIN:
+        tables = [equivalents(each, unit) for each in exact]
+        found = {other: [float(table[other]) for table in tables] for other in tables[0]}
+    else:
+        found = {other: [float(each * factor) for each in exact] for other, factor in factors.items()}
+    for other, (value, low, high) in found.items():
+        if other != unit:
+            yield QuantityValue(NumberValue(number.prefix, value, low, high), UCUM, other)
 
 
 # ── rows ──────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ import orjson
 from fhir_server.errors import InvalidSearch
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.query import Query
+from fhir_server.search.values import Looked
 
 DAMAGED: Final = "the page link is damaged or belongs to another search: start again from the first page"
 _CHECK: Final = 6
@@ -75,14 +76,17 @@ def context_of(query: Query) -> bytes:
 
 
 def _said(value: Any) -> Any:
-    """What distinguishes ``value``. The range of ``ap`` moves with the clock: the same search, nevertheless."""
+    """What distinguishes ``value``. The range of ``ap`` moves with the clock: the same search, nevertheless. So it is
+    with what other resources gave; a quantity in other units is the same one."""
     if isinstance(value, SearchParameter):
         return f"{value.type}.{value.code}"
+    if isinstance(value, Looked):
+        return value.said
     if isinstance(value, tuple | frozenset):
         return sorted(value) if isinstance(value, frozenset) else list(value)
     if getattr(value, "prefix", "") == "ap":
         return "ap"
-    return [type(value).__name__, *(getattr(value, name) for name in value.__slots__)]
+    return [type(value).__name__, *(getattr(value, name) for name in value.__slots__ if name != "others")]
 
 
 def _check(context: bytes, body: bytes) -> bytes:

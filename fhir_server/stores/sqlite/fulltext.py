@@ -25,14 +25,14 @@ from fhir_server.stores.sqlite.blobs import Blobs
 
 Extract = Callable[[str, bytes], IndexValues]
 
-SOON: Final = 2_000
+SOON: Final = 4_000
 """More writes than this take longer than about a second to be indexed: the search is refused meanwhile."""
 LITTLE: Final = 50
 """So few are indexed by the search itself."""
 SLICE: Final = 0.04
 """Seconds that the builder keeps the writer's turn."""
 PAUSE: Final = 0.01
-RATE: Final = 2_000
+RATE: Final = 3_000
 """Writes a second that the advice to come back later counts on."""
 
 BOUNDARY: Final = "\ufdd0"
