@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-import orjson
-
 from fhir_server.errors import InvalidSearch
 from fhir_server.interactions.context import Server
 from fhir_server.interactions.pace import Pace
@@ -109,7 +107,7 @@ class _Inclusion:
         follow = self._server.extract.references(type, frozenset(leads))
         for record in records:
             if record.type == type:
-                for row, version in _versioned(follow(orjson.loads(record.content))):
+                for row, version in _versioned(follow(record.content)):
                     if row.type and not leads[row.key].isdisjoint((None, row.type)):
                         yield row, version
 

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 import orjson
 from msgspec.structs import astuple
 
@@ -34,7 +35,7 @@ MOST_FOLLOWED = 1024
 
 Json = dict[str, Any]
 Extract = Callable[[Json], IndexValues]
-References = Callable[[Json], list[ReferenceRow]]
+References = Callable[[bytes], list[ReferenceRow]]
 _new: Any = tuple.__new__
 
 
@@ -68,7 +69,7 @@ class Extractor:
         return extract(data)
 
     def references(self, type: str, keys: frozenset[int]) -> References:
-        """What gives the reference rows of the arms ``keys`` alone, of a resource of ``type``; a reference that
+        """What gives the reference rows of the arms ``keys`` alone, of the JSON of a ``type``; a reference that
         names a version has a row without it, and then one with it."""
         self._renew()
         known = self._following.get((type, keys))
@@ -90,9 +91,10 @@ class Extractor:
         for key, arm in self.registry.arms(type).items():
             if key in keys:
                 grow(self.registry.model, self.emitters, root, type, arm)
-        walk = walker(prune(root))
+        read, walk = _reader(prune(root)), walker(root)
 
-        def follow(data: Json) -> list[ReferenceRow]:
+        def follow(content: bytes) -> list[ReferenceRow]:
+            data = read(content)
             rows = Rows(data)
             walk(data, rows)
             return rows.references
@@ -119,6 +121,23 @@ class Extractor:
         for arms in bases.values():
             grow(model, self.emitters, root, type, arms[0], composites(model, self.emitters, arms))
         return _extract(walker(prune(root)), self.registry.primary_dates(type), self._texts)
+
+
+def _reader(root: Branch) -> Callable[[bytes], Json]:
+    """What reads of a resource's JSON the members that ``root`` leads to, and all of it where it looks at the whole."""
+    if root.emits or root.doors or root.names:
+        return orjson.loads
+    names = sorted({name for name, _ in root.edges})
+    own = {f"member{place}": name for place, name in enumerate(names)}
+    fields = [(field, Any, msgspec.UNSET) for field in own]
+    decode = msgspec.json.Decoder(msgspec.defstruct("Members", fields, rename=own)).decode
+
+    def read(content: bytes) -> Json:
+        found = decode(content)
+        members = ((name, getattr(found, field)) for field, name in own.items())
+        return {name: value for name, value in members if value is not msgspec.UNSET}
+
+    return read
 
 
 def _extract(walk: Emit, primary: Sequence[Sequence[int]], texts: Texts) -> Extract:

@@ -8,9 +8,12 @@ than to FEW and then to MANY, so that no combination costs more than walking the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isqrt
 from typing import Final
 
 from fhir_server.stores.sqlite.conditions.parts import (
+    GREATEST,
+    LEAST,
     TOGETHER,
     Arm,
     Condition,
@@ -22,6 +25,9 @@ from fhir_server.stores.sqlite.conditions.parts import (
 
 FEW: Final = 200
 MANY: Final = 5_000
+PAGE: Final = 50
+"""Matches of a page, and how much dearer a test is than a row."""
+_GREATEST: Final = "SELECT ifnull(max(rid), 0) FROM resource"
 
 
 class Choice:
@@ -48,28 +54,48 @@ class Choice:
     def in_order(self) -> tuple[Sequence[Arm], list[Probe]]:
         """What drives, and what tests, when a page in default order is wanted: arms in that order are worth more."""
         able = self._able
-        if not able or _is_narrow(able[0]) or (len(able) == 1 and _is_ordered(able[0])):
+        if not able or _is_narrow(able[0]):
             return self._driven_by(able[0] if able else None)
-        smallest = self._smallest()
+        others = [each for each in able if not each.dense]
+        if not others:
+            bounded = any(each.earliest is not None and each.earliest > LEAST for each in able)
+            return self._along_dates(None if bounded else self._smallest(FEW))
+        if len(others) == 1 and _is_ordered(others[0]):
+            return self._along_dates(others[0])
+        smallest = self._smallest(self._most())
         if smallest is None:
             smallest = next((each for each in able if _is_ordered(each)), None)
-        return self._driven_by(smallest)
+        elif smallest.dense:
+            smallest = None
+        return self._along_dates(smallest)
 
     def complete(self) -> tuple[Sequence[Arm], list[Probe]]:
         """What drives, and what tests, when every match is wanted."""
         able = self._able
         if len(able) < 2 or _is_narrow(able[0]):
             return self._driven_by(able[0] if able else None)
-        return self._driven_by(self._smallest() or able[0])
+        return self._driven_by(self._smallest(MANY) or able[0])
 
     def walk(self) -> Arm:
-        """All of the type, newest first, from the first that can match."""
-        latest = [condition.latest for condition in self.conditions if condition.latest is not None]
-        if not latest:
-            return Arm("live t", "t.tid = ?", (self.scope.tid,), ordered=True, unique=True)
-        return Arm(
-            "live t", "t.tid = ? AND t.date <= ?", (self.scope.tid, min(latest)), ordered=True, unique=True
-        )
+        """All of the type, newest first, as far as it can match."""
+        return self._between(Arm("live t", "t.tid = ?", (self.scope.tid,), ordered=True, unique=True))
+
+    def _along_dates(self, driver: Condition | None) -> tuple[Sequence[Arm], list[Probe]]:
+        """As ``_driven_by``; arms in order of the date are followed only where the others can match."""
+        arms, probes = self._driven_by(driver)
+        if driver is None:
+            return arms, probes
+        return [self._between(arm) if arm.ordered else arm for arm in arms], probes
+
+    def _between(self, arm: Arm) -> Arm:
+        earliest = [each.earliest for each in self.conditions if each.earliest is not None]
+        latest = [each.latest for each in self.conditions if each.latest is not None]
+        where, values = arm.where, arm.values
+        if earliest and max(earliest) > LEAST:
+            where, values = f"{where} AND t.date >= ?", (*values, max(earliest))
+        if latest and min(latest) < GREATEST:
+            where, values = f"{where} AND t.date <= ?", (*values, min(latest))
+        return arm._replace(where=where, values=values)
 
     def is_small(self, limit: int) -> bool:
         """True when there are certainly fewer matches than ``limit``."""
@@ -80,9 +106,14 @@ class Choice:
         probes = [condition.probe for condition in self.conditions if condition is not driver]
         return (driver.arms if driver else [self.walk()]), probes
 
-    def _smallest(self) -> Condition | None:
-        """The condition with the fewest rows; None when all have MANY."""
-        for limit in (FEW, MANY):
+    def _most(self) -> int:
+        """So many rows cost as much to be sorted as it costs to find a page among all of the type, one by one."""
+        greatest: int = self.connection.execute(_GREATEST).fetchone()[0]
+        return min(MANY, max(FEW, isqrt(PAGE * greatest)))
+
+    def _smallest(self, most: int) -> Condition | None:
+        """The condition with the fewest rows; None when all have ``most``."""
+        for limit in dict.fromkeys((FEW, most)):
             smallest, least = None, limit
             for condition in self._able:
                 found = count_upto(self.connection, condition.arms, least)

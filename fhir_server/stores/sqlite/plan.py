@@ -65,6 +65,7 @@ def _any(conditions: Sequence[Condition]) -> Condition:
     if not conditions:
         return relations.NOTHING
     latest = [condition.latest for condition in conditions if condition.latest is not None]
+    earliest = [condition.earliest for condition in conditions if condition.earliest is not None]
     return Condition(
         [arm for condition in conditions for arm in condition.arms]
         if all(condition.arms for condition in conditions)
@@ -72,12 +73,14 @@ def _any(conditions: Sequence[Condition]) -> Condition:
         any_of([condition.probe for condition in conditions]),
         max(condition.rank for condition in conditions),
         max(latest) if len(latest) == len(conditions) else None,
+        min(earliest) if len(earliest) == len(conditions) else None,
     )
 
 
 def _all(scope: Scope, conditions: Sequence[Condition]) -> Condition:
     """All of ``conditions`` hold. One of those that can find does, tested by the others."""
     latest = [condition.latest for condition in conditions if condition.latest is not None]
+    earliest = [condition.earliest for condition in conditions if condition.earliest is not None]
     choice = Choice(scope, conditions)
     arms: Sequence[Arm] = ()
     if any(condition.arms for condition in conditions):
@@ -88,6 +91,7 @@ def _all(scope: Scope, conditions: Sequence[Condition]) -> Condition:
         all_of(choice.probes),
         min((condition.rank for condition in conditions), default=2),
         min(latest, default=None),
+        max(earliest, default=None),
     )
 
 

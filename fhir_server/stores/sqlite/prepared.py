@@ -1,18 +1,23 @@
 """Statements of first pages that are asked for again and again: inboxes, the results of one patient.
 
 Kept by the Query object itself: parsing remembers the queries it made (``search.remembered``), so the same
-search comes with the same object. Only what cannot change is kept: exact terms, driven by a clause that is
-known to be narrow, of texts that the store has a number for.
+search comes with the same object. What cannot change is kept for good: exact terms, driven by a clause that is
+known to be narrow, of texts that the store has a number for. Everything else (which clause drives, whom a chain
+leads to) is good until one of the types that the query looks at is written.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import sqlite3
+from typing import Final, NamedTuple, TypeVar
 
 from fhir_server.search.query import Clause, Criterion, Query
 from fhir_server.stores.sqlite.conditions.parts import Values
 from fhir_server.stores.sqlite.plan import Plan
-from fhir_server.stores.sqlite.symbols import UNKNOWN
+from fhir_server.stores.sqlite.stamps import Stamp, stamp_of, types_of
+from fhir_server.stores.sqlite.symbols import UNKNOWN, Symbols
+
+T = TypeVar("T")
 
 MOST: Final = 2_048
 EXACT: Final = frozenset({"token", "reference", "uri"})
@@ -31,25 +36,56 @@ class Prepared(NamedTuple):
         return self.statement, (*self.values, self.query.count + 1)
 
 
-class PreparedPages(dict[int, Prepared]):
-    """id of a Query → its statement."""
+class _Stamped(NamedTuple):
+    """A statement that is good as long as the stamp of ``types`` is the same."""
 
-    generation = 0
+    prepared: Prepared
+    types: tuple[str, ...]
+    stamp: Stamp
 
-    def recall(self, query: Query, generation: int) -> Prepared | None:
-        """What was kept for this very object; nothing that is older than ``Symbols.generation``."""
-        if generation != self.generation:
-            self.clear()
-            self.generation = generation
-        found = self.get(id(query))
+
+class PreparedPages:
+    """id of a Query → its statement. Nothing is kept that is older than ``Symbols.generation``."""
+
+    def __init__(self, connection: sqlite3.Connection, symbols: Symbols) -> None:
+        self._connection = connection
+        self._symbols = symbols
+        self._generation = 0
+        self._lasting: dict[int, Prepared] = {}
+        self._stamped: dict[int, _Stamped] = {}
+
+    def recall(self, query: Query) -> Prepared | None:
+        """What was kept for this very object, for good."""
+        if self._symbols.generation != self._generation:
+            self._lasting.clear()
+            self._stamped.clear()
+            self._generation = self._symbols.generation
+        found = self._lasting.get(id(query))
         return found if found is not None and found.query is query else None
 
+    def recall_now(self, query: Query) -> Prepared | None:
+        """What was kept for this very object, if it is still good in the snapshot that the connection sees."""
+        found = self._stamped.get(id(query))
+        if found is None or found.prepared.query is not query:
+            return None
+        stamp = stamp_of(self._connection, self._symbols, found.types)
+        return found.prepared if stamp == found.stamp else None
+
     def keep(self, plan: Plan, prepared: Prepared) -> None:
-        """Keep ``prepared`` when it stays good."""
-        if plan.is_settled and UNKNOWN not in prepared.values and all(map(_is_exact, prepared.query.clauses)):
-            if len(self) >= MOST:
-                self.clear()
-            self[id(prepared.query)] = prepared
+        """Keep what was made in the snapshot that the connection sees."""
+        query = prepared.query
+        if plan.is_settled and UNKNOWN not in prepared.values and all(map(_is_exact, query.clauses)):
+            _put(self._lasting, id(query), prepared)
+        else:
+            types = types_of(query)
+            stamp = stamp_of(self._connection, self._symbols, types)
+            _put(self._stamped, id(query), _Stamped(prepared, types, stamp))
+
+
+def _put(kept: dict[int, T], key: int, value: T) -> None:
+    if len(kept) >= MOST:
+        kept.clear()
+    kept[key] = value
 
 
 def _is_exact(criterion: Criterion) -> bool:

@@ -24,7 +24,7 @@ from fhir_server.stores.sqlite.history import History, Scope
 from fhir_server.stores.sqlite.memos import Memos
 from fhir_server.stores.sqlite.moment import Moment, Then, snapshot
 from fhir_server.stores.sqlite.past import Archive, Extract, Past
-from fhir_server.stores.sqlite.prepared import PreparedPages
+from fhir_server.stores.sqlite.prepared import Prepared, PreparedPages
 from fhir_server.stores.sqlite.referring import referring, terms
 from fhir_server.stores.sqlite.search import Cut, Search, first_page, later_page, sorted_page
 from fhir_server.stores.sqlite.several import merged_page, place_of
@@ -71,7 +71,7 @@ class Reader:
         self.connection = connection
         self._blobs = blobs
         self._symbols = symbols
-        self._prepared = PreparedPages()
+        self._prepared = PreparedPages(connection, symbols)
         self._archive = Archive(connection, blobs, symbols, extract, memos or Memos(), self._check_time)
         self._totals = totals
         self._patience = patience or 0.0
@@ -143,15 +143,20 @@ class Reader:
         if query.sort or query.cursor or query.count <= 0:
             with snapshot(self.connection):
                 return self._other_page(query)
-        prepared = self._prepared.recall(query, self._symbols.generation)
-        if prepared is None:
+        prepared = self._prepared.recall(query)
+        if prepared is not None:
+            return first_page(self.connection, prepared, lambda: self._total(query))
+        with snapshot(self.connection):
             if any(map(asks_for_texts, query.clauses)):
-                with snapshot(self.connection):
-                    return sorted_page(self.connection, self._search(query))
-            search = self._search(query)
-            prepared = search.newest_first()
-            self._prepared.keep(search.plan, prepared)
-        return first_page(self.connection, prepared, lambda: self._total(query))
+                return sorted_page(self.connection, self._search(query))
+            prepared = self._prepared.recall_now(query) or self._prepare(query)
+            return first_page(self.connection, prepared, lambda: self._total(query))
+
+    def _prepare(self, query: Query) -> Prepared:
+        search = self._search(query)
+        prepared = search.newest_first()
+        self._prepared.keep(search.plan, prepared)
+        return prepared
 
     def _other_page(self, query: Query) -> Cut:
         place = read_cursor(context_of(query), query.cursor, Place) if query.cursor else None

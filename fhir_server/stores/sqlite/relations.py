@@ -21,11 +21,11 @@ from fhir_server.stores.sqlite.conditions.parts import GREATEST, Arm, Condition,
 from fhir_server.stores.sqlite.conditions.term import FEW_TYPES, SEVERAL, Wanted, terms
 from fhir_server.stores.sqlite.symbols import UNKNOWN
 
-NAMED: Final = 200
+NAMED: Final = 64
 """Related resources that are named one by one; more are tested."""
 
-APART: Final = 64
-"""Named resources whose sources are looked up one by one, each newest first; more go to SQLite as one list."""
+APART: Final = 256
+"""Rows that are looked up one by one, each newest first; more go to SQLite as one list."""
 
 DEEPEST: Final = 3
 """Tests inside tests; what is deeper is listed first, because SQLite bounds how deep a statement may nest."""
@@ -74,9 +74,7 @@ def _known(scope: Scope, ids: Sequence[str]) -> list[int]:
 
 
 _IDS: Final = "SELECT r.id FROM json_each(?) v CROSS JOIN resource r ON r.rid = v.value"
-_RIDS: Final = (
-    "SELECT r.rid FROM resource r WHERE r.tid = ? AND r.id IN (SELECT value FROM json_each(?)) AND r.method > 0"
-)
+_RIDS: Final = "SELECT r.rid FROM resource r WHERE r.tid = ? AND r.id IN (SELECT value FROM json_each(?)) AND r.method > 0"
 _TARGETS: Final = (
     "SELECT DISTINCT r.rid FROM json_each(?) v CROSS JOIN link l ON l.rid = v.value AND l.key IN ({}) "
     "AND l.extra = ? CROSS JOIN resource r ON r.tid = ? AND r.id = l.text AND r.method > 0"

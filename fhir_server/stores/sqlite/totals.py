@@ -7,14 +7,14 @@ looks at is written. The same search comes with the same Query object (see ``pre
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
-from fhir_server.search.query import AllOf, AnyOf, Chain, Criterion, Has, Not, Query
+from fhir_server.search.query import Query
 from fhir_server.stores.sqlite.conditions.words import asks_for_texts
 from fhir_server.stores.sqlite.plan import Plan, candidates
+from fhir_server.stores.sqlite.stamps import Stamp, stamp_of, types_of
 from fhir_server.stores.sqlite.symbols import UNKNOWN, Symbols
 
 MOST: Final = 2_048
@@ -22,11 +22,7 @@ EXACT: Final = 20_000
 """An estimate counts so far; beyond that it goes by a sample."""
 SAMPLE: Final = 1_000
 
-_NEWEST: Final = "SELECT ifnull(max(sequence), 0) FROM log WHERE tid = ?"
-_ERASED: Final = "SELECT value FROM meta WHERE name = 'erased'"
 _GREATEST: Final = "SELECT ifnull(max(rid), 0) FROM resource"
-
-Stamp = tuple[Any, ...]
 
 
 class Counted(NamedTuple):
@@ -49,7 +45,7 @@ class Totals:
         known = self._counted.get(id(query))
         if known is None or known.query is not query:
             return None
-        return known.total if known.stamp == _stamp(connection, symbols, known.types) else None
+        return known.total if known.stamp == stamp_of(connection, symbols, known.types) else None
 
     def keep(self, connection: sqlite3.Connection, symbols: Symbols, query: Query, total: int) -> None:
         """Keep what was counted in the snapshot that ``connection`` sees."""
@@ -58,26 +54,8 @@ class Totals:
             return
         if len(self._counted) >= MOST:
             self._counted.clear()
-        types = tuple(dict.fromkeys([*(part.type for part in query.parts or (query,)), *_types(clauses)]))
-        self._counted[id(query)] = Counted(query, types, _stamp(connection, symbols, types), total)
-
-
-def _stamp(connection: sqlite3.Connection, symbols: Symbols, types: Iterable[str]) -> Stamp:
-    """The last write of each of ``types``, and the mark that erasing leaves, which is no write."""
-    writes = [connection.execute(_NEWEST, (symbols.find(connection, type),)).fetchone()[0] for type in types]
-    return (*writes, connection.execute(_ERASED).fetchone())
-
-
-def _types(criteria: Iterable[Criterion]) -> Iterator[str]:
-    """The types of related resources that ``criteria`` look at."""
-    for criterion in criteria:
-        if isinstance(criterion, Chain | Has):
-            yield criterion.type
-            yield from _types((criterion.criterion,))
-        elif isinstance(criterion, AnyOf | AllOf):
-            yield from _types(criterion.criteria)
-        elif isinstance(criterion, Not):
-            yield from _types((criterion.criterion,))
+        types = types_of(query)
+        self._counted[id(query)] = Counted(query, types, stamp_of(connection, symbols, types), total)
 
 
 # ── counting ──────────────────────────────────────────────────────────────────

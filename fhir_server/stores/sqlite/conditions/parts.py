@@ -49,14 +49,17 @@ class Probe(NamedTuple):
 class Condition(NamedTuple):
     """One clause. ``arms`` find its resources (() when it can only test, as ``:not``), ``probe`` tests one.
 
-    ``rank`` guesses how few there are: 0 a handful, 1 few (one patient's), 2 unknown. ``latest``: no
-    resource with a later primary date matches (None: unknown).
+    ``rank`` guesses how few there are: 0 a handful, 1 few (one patient's), 2 unknown. No resource
+    matches with a primary date before ``earliest`` or after ``latest`` (None: unknown); ``dense``: most of those
+    between do.
     """
 
     arms: Sequence[Arm]
     probe: Probe
     rank: int = 2
     latest: int | None = None
+    earliest: int | None = None
+    dense: bool = False
 
 
 class Scope(NamedTuple):

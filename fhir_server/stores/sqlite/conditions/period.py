@@ -5,7 +5,7 @@ Source: FHIR R4 search.html#date, #prefix.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from fhir_server.search.query import Clause, DateValue
@@ -66,6 +66,7 @@ _NARROW: Final = "t.key = ? AND t.span = ? AND t.low >= ? AND t.low <= ? AND "
 _ANY_SPAN: Final = "t.key = ? AND t.span IN (0, 1, 2) AND t.low >= ? AND t.low <= ? AND "
 _ROWS_OF: Final = "SELECT 1 FROM period p INDEXED BY period_of_resource WHERE p.rid = t.rid AND p.key = ?"
 _SECONDARY: Final = "SELECT 1 FROM secondary_date WHERE key = ?"
+_OF_SPAN: Final = "SELECT 1 FROM period WHERE key = ? AND span = ? LIMIT 1"
 _WIDEST: Final = GREATEST
 
 
@@ -75,8 +76,30 @@ def compile(scope: Scope, clause: Clause) -> Condition:
     pairs = [(key, value) for key in keys for value in clause.values]
     arms = tuple(arm for key, value in pairs for arm in _arms(key, value))
     probe = any_of([_probe(key, value) for key, value in pairs])
+    if not are_primary(scope, keys):
+        return Condition(arms, probe)
     latest = max(_bounds(value, 0)[1] for value in clause.values)
-    return Condition(arms, probe, latest=latest if are_primary(scope, keys) else None)
+    earliest = _earliest(scope, keys, clause.values)
+    dense = earliest is not None and len(clause.values) == 1
+    return Condition(arms, probe, latest=latest, earliest=earliest, dense=dense)
+
+
+def _earliest(scope: Scope, keys: tuple[int, ...], values: Sequence[DateValue]) -> int | None:
+    """The least start that a matching row can have; None where rows of any width are kept."""
+    width = 0
+    if any(PREFIXES[value.prefix].by_width for value in values):
+        kept = [_widest(scope, key) for key in keys]
+        if None in kept:
+            return None
+        width = max(each or 0 for each in kept)
+    return min(_bounds(value, width)[0] for value in values)
+
+
+def _widest(scope: Scope, key: int) -> int | None:
+    """The greatest width that a row of ``key`` can have; None: any."""
+    if scope.connection.execute(_OF_SPAN, (key, len(WIDTHS))).fetchone():
+        return None
+    return WIDTHS[1] if scope.connection.execute(_OF_SPAN, (key, 1)).fetchone() else WIDTHS[0]
 
 
 def are_primary(scope: Scope, keys: tuple[int, ...]) -> bool:
