@@ -50,8 +50,6 @@ async def run(code: str, server: Server, caller: Caller, invocation: Invocation)
         id,
         partial(_changed, CHANGES[code][0], meta),
         if_match=None if invocation.if_match is None else etag(invocation.if_match),
-        operation=code,
-        parameters=invocation.parameters,
     )
     assert done.record is not None
     return meta_answer(orjson.loads(done.record.content)["meta"], ETag=etag(done.record.version))

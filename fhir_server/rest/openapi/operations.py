@@ -100,13 +100,25 @@ class _Described:
 
     def _example(self, inputs: Sequence[Json]) -> Json:
         """A body that can be sent: the one resource that the operation takes, else a Parameters with what is needed."""
-        if any(item.get("type") == ANY_TYPE for item in inputs):
-            body = example(self.definitions, self.type or "Patient")
-            return with_id(body) if self.operation.level == "instance" else body
-        told = [_value(item) for item in inputs if item["min"]]
+        taken = next((item["name"] for item in inputs if item.get("type") == ANY_TYPE), None)
+        if taken is not None:
+            return self._resource(taken)
+        told = [_value(item) for item in inputs if item["min"] or self._must_name(item)]
         if self.operation.searches and self.type:
             told += [{"name": name, "valueString": text} for name, text in SEARCHED]
         return {"resourceType": "Parameters"} | ({"parameter": told} if told else {})
+
+    def _resource(self, name: str) -> Json:
+        """A resource as the body; a Parameters would be taken for those of the call, so it stands in one."""
+        body = example(self.definitions, self.type or "Patient")
+        body = with_id(body) if self.operation.level == "instance" else body
+        if body["resourceType"] != "Parameters":
+            return body
+        return {"resourceType": "Parameters", "parameter": [{"name": name, "resource": body}]}
+
+    def _must_name(self, item: Json) -> bool:
+        """True for the id of the resource that is meant, where the address does not say it."""
+        return bool(item["name"] == "id") and self.operation.level == "type"
 
     def _in_address(self) -> list[Json]:
         shown = [_parameter(item) for item in self._inputs() if _is_primitive(item)]
@@ -130,6 +142,7 @@ def _kind(item: Json) -> str:
 def _value(item: Json) -> Json:
     type = item.get("type", "string")
     values = {**TYPE_VALUES, "Reference": {"reference": "Organization/h1"}, **PRIMITIVE_VALUES}
+    values |= {"uri": ID} if item["name"] == "id" else {}
     return {"name": item["name"], f"value{type[0].upper()}{type[1:]}": values.get(type, values["string"])}
 
 
