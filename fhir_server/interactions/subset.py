@@ -32,7 +32,7 @@ def subset(
 ) -> Record:
     """``record`` with what ``summary`` (true, text or data) or else ``elements`` (root elements) ask for.
 
-    Mandatory elements stay; a ``summary`` of another kind and no elements give the record as it is.
+    What is mandatory and what may change the meaning of everything (``modifierExtension``) stays; a ``summary`` of another kind and no elements give the record as it is.
     """
     keep = SUMMARIES.get(summary or "") or (_one_of(elements) if elements else None)
     if keep is None:
@@ -44,12 +44,16 @@ def subset(
     return msgspec.structs.replace(record, content=msgspec.json.encode(order | kept))
 
 
+def _is_needed(member: Member) -> bool:
+    return member.element.min > 0 or member.json_name == "modifierExtension"
+
+
 def _in_summary(member: Member) -> bool:
-    return member.element.is_summary or member.element.min > 0
+    return member.element.is_summary or _is_needed(member)
 
 
 def _in_text(member: Member) -> bool:
-    return member.json_name == "text" or member.element.min > 0
+    return member.json_name == "text" or _is_needed(member)
 
 
 def _in_data(member: Member) -> bool:
@@ -61,7 +65,7 @@ def _one_of(elements: Collection[str]) -> Keep:
 
     def keep(member: Member) -> bool:
         names = {member.json_name, member.element.name.removesuffix("[x]")}
-        return member.element.min > 0 or not names.isdisjoint(elements)
+        return _is_needed(member) or not names.isdisjoint(elements)
 
     return keep
 

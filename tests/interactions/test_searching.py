@@ -215,6 +215,16 @@ async def test_elements_keeps_what_is_asked_for_and_what_is_mandatory(server, ca
     assert b'"value":1.00' in content
 
 
+@pytest.mark.parametrize(
+    ("summary", "elements"), [("true", ()), ("text", ()), ("data", ()), (None, ("gender",))]
+)
+def test_what_may_change_the_meaning_of_all_is_never_left_out(facts, summary, elements):
+    content = b'{"resourceType":"Patient","id":"p","modifierExtension":[{"url":"urn:x","valueBoolean":true}],"photo":[]}'
+    record = Record("Patient", "p", 1, 0, "PUT", content)
+    shown = orjson.loads(subset(facts.definitions, record, summary, elements).content)
+    assert shown["modifierExtension"] == [{"url": "urn:x", "valueBoolean": True}]
+
+
 async def test_without_meta_the_tag_makes_one(server, caller, facts):
     record = Record("Patient", "p", 1, 0, "PUT", b'{"resourceType":"Patient","id":"p","active":true}')
     shown = orjson.loads(subset(facts.definitions, record, None, ("gender",)).content)
