@@ -99,10 +99,14 @@ def make_bundle(
         parts.append(b'"total":%d' % total)
     if links:
         parts.append(member("link", [{"relation": name, "url": url} for name, url in links]))
-    body = b",".join(entries)
-    if body:
-        parts.append(b'"entry":[%b]' % body)
-    return b"{%b}" % b",".join(parts)
+    head = b",".join(parts)
+    items = list(entries)
+    if not items:
+        return b"{%b}" % head
+    # One copy of what may be many megabytes: the frame goes into the first and the last entry.
+    items[0] = b'{%b,"entry":[%b' % (head, items[0])
+    items[-1] += b"]}"
+    return b",".join(items)
 
 
 def search_entry(full_url: str, content: bytes, mode: str = "match", score: float | None = None) -> bytes:

@@ -23,8 +23,8 @@ from fhir_server.stores.sqlite.writer import Group, Writer
 
 T = TypeVar("T")
 
-LARGE: Final = 1_000
-"""Gathered resources that are written before the end, to bound memory."""
+LARGE: Final = 250
+"""Gathered resources that are written before the end, to bound memory and the time that others wait meanwhile."""
 
 
 class SqliteTransaction:
