@@ -19,6 +19,8 @@ Members = dict[str, msgspec.Raw]
 Keep = Callable[[Member], bool]
 
 ALWAYS = frozenset({"resourceType", "id", "meta"})
+WHOLE = frozenset({"Resource", "Extension"})
+"""Types that nothing is cut out of: a resource inside is somebody else's, an extension is its value."""
 SUBSETTED = Raw(
     b'{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED",'
     b'"display":"subsetted"}'
@@ -32,7 +34,8 @@ def subset(
 ) -> Record:
     """``record`` with what ``summary`` (true, text or data) or else ``elements`` (root elements) ask for.
 
-    What is mandatory and what may change the meaning of everything (``modifierExtension``) stays; a ``summary`` of another kind and no elements give the record as it is.
+    What is mandatory and what may change the meaning of everything (``modifierExtension``) stays; a ``summary`` of
+    another kind and no elements give the record as it is.
     """
     keep = SUMMARIES.get(summary or "") or (_one_of(elements) if elements else None)
     if keep is None:
@@ -83,7 +86,7 @@ def _select(definitions: Definitions, path: str, members: Members, keep: Keep, *
         if name in ALWAYS:
             kept[name] = raw
         elif member is not None and keep(member):
-            inside = deep and member.path and member.type != "Resource" and not name.startswith("_")
+            inside = deep and member.path and member.type not in WHOLE and not name.startswith("_")
             kept[name] = _reduced(definitions, member.path, raw, keep) if inside else raw
     return kept
 
