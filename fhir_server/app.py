@@ -6,9 +6,10 @@ rules, operations and index functions of every floor come together in ``_compose
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from fhir_server.inbound.mllp import serve_mllp
 from fhir_server.inbound.receive import recover
 from fhir_server.interactions import own
 from fhir_server.interactions.context import Rule, Server
+from fhir_server.interactions.indexing import jobs
+from fhir_server.interactions.indexing import parameters as search_parameters
+from fhir_server.interactions.indexing.indexer import Indexer
 from fhir_server.interactions.operations import find_operations
 from fhir_server.mapping import Mappings, load_mappings
 from fhir_server.model.resource import Json
@@ -52,11 +56,14 @@ from fhir_server.stores.sqlite.store import SqliteStore
 from fhir_server.validation import Validator
 
 Prepare = Callable[[Server], Awaitable[None]]
+Rebuild = Callable[[], int | None]
 
 INTERNAL: Mapping[str, Callable[[Json], IndexValues]] = {
     clients.TYPE: clients.index_client,
     tokens.KEY_TYPE: lambda data: IndexValues(),
     journal.TYPE: journal.index_message,
+    jobs.TYPE: lambda data: IndexValues(),
+    jobs.COMPLETE_TYPE: lambda data: IndexValues(),
 }
 """The server's own record types and the index rows of each."""
 
@@ -100,8 +107,10 @@ async def opened(
     ``reindex`` False leaves the index of a store alone that was made by other settings: for who does not touch
     FHIR resources.
     """
-    server = _compose(settings, now, new_id, reindex=reindex)
+    server, rebuild = _compose(settings, now, new_id)
     try:
+        if reindex:
+            await _open_index(server, rebuild)
         yield server
     finally:
         await server.store.close()
@@ -144,6 +153,7 @@ class App:
             if self._prepare is not None:
                 await self._prepare(server)
             async with AsyncExitStack() as doors:
+                await doors.enter_async_context(_indexing(server))
                 self._front = await self._open_doors(server, doors)
                 _tune_memory()
                 try:
@@ -222,14 +232,15 @@ def fhir_base(settings: Settings) -> str | None:
 
 
 def _compose(
-    settings: Settings, now: Callable[[], datetime], new_id: Callable[[], str], *, reindex: bool
-) -> Server:
+    settings: Settings, now: Callable[[], datetime], new_id: Callable[[], str]
+) -> tuple[Server, Rebuild]:
+    """The server, and what makes the rows of its store anew when they were made by other rules."""
     definitions = load_definitions(settings.profiles if settings.profiles.is_dir() else None)
     parameters = Registry(definitions)
     zone = ZoneInfo(settings.timezone)
     extract = Extractor(parameters, definitions, zone, fhir_base(settings))
-    store = _open_store(settings, extract, reindex=reindex)
-    return Server(
+    store = _open_store(settings, extract)
+    server = Server(
         store=store,
         definitions=definitions,
         parameters=parameters,
@@ -238,14 +249,16 @@ def _compose(
         now=now,
         new_id=new_id,
         timezone=zone,
-        rules=_together(own.RULES, local_numbers.RULES, rules.RULES),
+        rules=_together(own.RULES, search_parameters.RULES, local_numbers.RULES, rules.RULES),
         adopt=rules.ADOPT,
         stale=rules.STALE,
         operations=find_operations(fhir_server.interactions.operations, fhir_server.referral.operations),
         lenient=settings.search_handling == "lenient",
         reference_check=settings.reference_check == "on",
         conditional_delete=settings.conditional_delete,
+        indexer=Indexer(store, parameters, now, new_id),
     )
+    return server, lambda: store.index_by(extract.fingerprint())
 
 
 def _together(*tables: Mapping[str, tuple[Rule, ...]]) -> Mapping[str, tuple[Rule, ...]]:
@@ -262,18 +275,35 @@ def store_path(settings: Settings) -> Path:
     return Path(place.removeprefix("/"))
 
 
-def _open_store(settings: Settings, extract: Extractor, *, reindex: bool) -> SqliteStore:
+async def _open_index(server: Server, rebuild: Rebuild) -> None:
+    """Put the stored search parameters in force, and index the store again when it was indexed by other rules."""
+    assert server.indexer is not None
+    resources = await server.indexer.open(rebuild)
+    if resources:
+        log = structlog.get_logger("fhir_server.app")
+        log.warning("indexed again: the program, the zone or the base address changed", resources=resources)
+
+
+@asynccontextmanager
+async def _indexing(server: Server) -> AsyncIterator[None]:
+    """Inside the block new search parameters are indexed."""
+    assert server.indexer is not None
+    task = asyncio.get_running_loop().create_task(server.indexer.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _open_store(settings: Settings, extract: Extractor) -> SqliteStore:
     def extract_kept(type: str, content: bytes) -> IndexValues:
         data = orjson.loads(content)
         return INTERNAL[type](data) if type in INTERNAL else extract(data)
 
     path, durability, unfinished = store_path(settings), settings.durability, extract.registry.unfinished
-    store = SqliteStore.open(path, extract=extract_kept, durability=durability, unfinished=unfinished)
-    again = store.index_by(extract.fingerprint()) if reindex else 0
-    if again:
-        log = structlog.get_logger("fhir_server.app")
-        log.warning("indexed again: the program, the zone or the base address changed", resources=again)
-    return store
+    return SqliteStore.open(path, extract=extract_kept, durability=durability, unfinished=unfinished)
 
 
 def _tell_faults(mappings: Mappings) -> None:

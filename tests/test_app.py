@@ -1,12 +1,14 @@
 """The composition root: what changes between two starts takes effect on what is kept already."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
 import orjson
+import pytest
 
-from fhir_server.app import opened
-from fhir_server.errors import InvalidSearch
+from fhir_server.app import build, opened
+from fhir_server.errors import InvalidSearch, NotReady
 from fhir_server.interactions.search import search
 from fhir_server.interactions.update import update
 from fhir_server.model.resource import Resource
@@ -40,10 +42,13 @@ async def test_a_search_parameter_added_to_the_profiles_finds_what_is_here(setti
             assert "nickname" in str(error)
     (profiles / "search-parameters" / "nickname.json").write_text(orjson.dumps(NICKNAME).decode())
     async with opened(settings) as server:
-        assert server.store.indexed_again == 1
-        assert await found(server, ("nickname", "小")) == ["p"]
+        with pytest.raises(NotReady):
+            await found(server, ("nickname", "小"))
+    async with build(settings).running() as running:
+        while running.server.parameters.unfinished:
+            await asyncio.sleep(0.01)
+        assert await found(running.server, ("nickname", "小")) == ["p"]
     async with opened(settings) as server:
-        assert server.store.indexed_again == 0
         assert await found(server, ("nickname", "小")) == ["p"]
 
 

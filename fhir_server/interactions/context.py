@@ -9,17 +9,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from fhir_server.definitions import Definitions
 from fhir_server.errors import Issue
+from fhir_server.interactions.indexing.indexer import Indexer
 from fhir_server.interactions.own import Own
 from fhir_server.model.resource import Json, Resource
 from fhir_server.search.extract import Extractor
 from fhir_server.search.registry import Registry
 from fhir_server.security.caller import Caller
 from fhir_server.store import Record, Store, Transaction
+
+if TYPE_CHECKING:
+    from fhir_server.interactions.write import Corridor
 
 
 @dataclass(slots=True)
@@ -48,10 +53,18 @@ class Change:
     cause: Change | None = None
     raw: bytes = b""
     pending: Mapping[tuple[str, str], Json] = field(default_factory=dict)
+    later: dict[Act, None] = field(default_factory=dict)
 
     def also(self, resource: Resource) -> None:
         """Write ``resource`` (created when it has no id, else put) in the same transaction, by its own rules."""
         self.companions.append(resource)
+
+    def afterwards(self, act: Act) -> None:
+        """Have ``act`` start its work when the transaction has ended, and the answer wait for it.
+
+        It is called whether the transaction was committed or undone: it looks itself at what there is.
+        """
+        self.later[act] = None
 
     def replace(self, resource: Resource) -> None:
         """Keep ``resource`` instead of ``after``: for elements only the server may set."""
@@ -59,6 +72,7 @@ class Change:
         self.after = resource.data
 
 
+Act = Callable[[], Awaitable[None]]
 Rule = Callable[[Change], Awaitable[Sequence[Issue]]]
 Adopt = Callable[["Server", Transaction, Json, Caller], Awaitable[str | None]]
 Stale = Callable[["Server", Caller, Record], Awaitable[Sequence[Issue]]]
@@ -109,7 +123,8 @@ class Operation:
 
     ``level`` is instance, type or system; ``definition`` its OperationDefinition, which the
     CapabilityStatement and Swagger are made from. ``searches``: it also takes the search parameters of its type;
-    ``pages``: it can answer page by page, with links that bring a ``_cursor``.
+    ``pages``: it can answer page by page, with links that bring a ``_cursor``; ``alone``: it opens transactions of
+    its own while it is answered, so it cannot be part of one.
     """
 
     code: str
@@ -120,6 +135,7 @@ class Operation:
     definition: Json
     searches: bool = False
     pages: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +147,9 @@ class Server:
     Encounter is the planned one). ``stale``: type → what else to tell a caller whose ``If-Match`` names
     another version than the one that is current. ``extract``: resource → index rows. ``made`` keeps answers that
     are made once (the CapabilityStatement), ``own`` are the definitions that the server runs on.
-    ``conditional_delete``: single or multiple, how many resources one conditional delete may remove.
+    ``conditional_delete``: single or multiple, how many resources one conditional delete may remove. ``indexer``
+    builds the index of search parameters that are put in force. ``within``: the corridor that is open around
+    everything done with this server, which takes part in it; ``store`` is then the one that the corridor sees.
     """
 
     store: Store
@@ -151,3 +169,5 @@ class Server:
     conditional_delete: str = "single"
     made: dict[Hashable, bytes] = field(default_factory=dict)
     own: Own = field(default_factory=Own)
+    indexer: Indexer | None = None
+    within: Corridor | None = None

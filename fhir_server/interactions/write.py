@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
 from fhir_server.errors import FhirError, InvalidContent, Issue, NotFound, Unprocessable
-from fhir_server.interactions.context import Change, Server
+from fhir_server.interactions.context import Act, Change, Server
 from fhir_server.interactions.references import Pointer, literal_references, require_targets
 from fhir_server.model.resource import Json, Resource
 from fhir_server.security.access import check_access
@@ -92,6 +92,7 @@ class Corridor:
     issues: list[Issue] = field(default_factory=list)
     pointers: list[Pointer] = field(default_factory=list)
     pending: Mapping[tuple[str, str], Json] = field(default_factory=dict)
+    later: dict[Act, None] = field(default_factory=dict)
 
     async def put(
         self,
@@ -150,6 +151,7 @@ class Corridor:
             if_match=if_match,
             cause=cause,
             pending=self.pending,
+            later=self.later,
         )
 
     async def _run_rules(self, type: str, change: Change) -> None:
@@ -183,13 +185,38 @@ async def corridor(
 ) -> AsyncIterator[Corridor]:
     """Open the store transaction; when the block ends well, everything in it is durable.
 
+    Within an open corridor (``server.within``) the block takes part in that one, whose end decides about everything.
     With ``server.reference_check``, what the written resources point to must be here at the end of
     the block. Raises Unprocessable naming each reference that leads nowhere.
     """
-    async with server.store.transaction() as transaction:
-        writing = Corridor(server, caller, transaction, microseconds(server), operation, parameters)
-        yield writing
-        await require_targets(transaction, writing.pointers)
+    if server.within is not None:
+        yield _inside(server.within, server, caller, operation, parameters)
+        return
+    later: dict[Act, None] = {}
+    try:
+        async with server.store.transaction() as transaction:
+            moment = microseconds(server)
+            writing = Corridor(server, caller, transaction, moment, operation, parameters, later=later)
+            yield writing
+            await require_targets(transaction, writing.pointers)
+    finally:
+        begun = [act() for act in later]
+    for each in begun:
+        await each
+
+
+def _inside(
+    around: Corridor, server: Server, caller: Caller, operation: str | None, parameters: Json | None
+) -> Corridor:
+    return replace(
+        around,
+        server=server,
+        caller=caller,
+        operation=operation,
+        parameters=parameters,
+        issues=[],
+        pending={},
+    )
 
 
 def microseconds(server: Server) -> int:

@@ -1,0 +1,82 @@
+"""One unit of a job: the rows of some arms of one type are removed, and made for one resource after the other."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Final
+
+from fhir_server.interactions.indexing.jobs import Job, Unit
+from fhir_server.interactions.indexing.ledger import Ledger
+from fhir_server.interactions.indexing.steps import Steps
+from fhir_server.search.contained import CONTAINED_ID, contained_key, is_contained, plain_type
+from fhir_server.search.query import Query
+from fhir_server.search.registry import Registry
+from fhir_server.store import Step, Store, Transaction
+
+SAVED_EVERY: Final = 2.0
+"""Seconds between two saves of how far a job is; after a restart what came after the last one is done again."""
+
+
+class Work:
+    """Does units, step by step; what a step did is noted when it is committed.
+
+    When parameters are retired meanwhile, the unit changes: it is looked at before each step. ``idle``: see Steps.
+    """
+
+    def __init__(self, store: Store, registry: Registry, ledger: Ledger, idle: float) -> None:
+        self._store = store
+        self._registry = registry
+        self._ledger = ledger
+        self._steps = Steps(store, idle)
+
+    async def do(self, job: Job, unit: Unit) -> None:
+        """Begin or take up ``unit`` and end it; then its arms can be searched."""
+        await self._begin(unit)
+        await self._ledger.save(job)
+        saved = perf_counter()
+        while unit.is_open:
+            await (self._build(unit) if unit.dropped else self._drop(unit))
+            if not unit.is_open or perf_counter() - saved > SAVED_EVERY:
+                await self._ledger.save(job)
+                saved = perf_counter()
+
+    async def _begin(self, unit: Unit) -> None:
+        if unit.whole and unit.state == "waiting":
+            unit.drop = unit.build = self._all_arms(unit.type)
+        unit.state = "running"
+        self._ledger.close(self._registry.unfinished)
+        unit.total = max(unit.done, await self._store.count(Query(unit.type)))
+
+    def _all_arms(self, type: str) -> frozenset[int]:
+        if is_contained(type):
+            return frozenset({CONTAINED_ID, *map(contained_key, self._registry.arms(plain_type(type)))})
+        return frozenset(self._registry.arms(type))
+
+    async def _drop(self, unit: Unit) -> None:
+        drop = unit.drop
+
+        async def remove(transaction: Transaction, pieces: int) -> bool:
+            return await transaction.unindex(drop, pieces) < pieces
+
+        is_last = await self._steps.take(remove)
+        unit.dropped = is_last and drop == unit.drop
+
+    async def _build(self, unit: Unit) -> None:
+        step = await self._steps.take(lambda transaction, pieces: self._index(transaction, pieces, unit))
+        unit.done = min(unit.done + step.count, unit.total)
+        unit.position = step.position or unit.position
+        if step.position is None and unit.dropped:
+            self._end(unit)
+
+    async def _index(self, transaction: Transaction, pieces: int, unit: Unit) -> Step:
+        if not unit.build:
+            return Step(None, 0)
+        return await transaction.index(unit.type, unit.build, unit.position, pieces)
+
+    def _end(self, unit: Unit) -> None:
+        unit.state, unit.done = "completed", unit.total
+        custom = self._registry.custom_arms().get(unit.type, frozenset()) & unit.build
+        if custom:
+            self._ledger.complete.add(unit.type, custom)
+        self._registry.unfinished.release(unit.keys)
+        self._ledger.close(self._registry.unfinished)
