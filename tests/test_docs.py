@@ -10,7 +10,9 @@ import yaml
 import fhir_server.interactions.operations
 import fhir_server.referral.operations
 from fhir_server.cli import app
+from fhir_server.cli.bench.large import FIRST_PAGES, LARGE
 from fhir_server.cli.bench.rows import ROWS
+from fhir_server.cli.bench.searches import SEARCHES
 from fhir_server.errors import FhirError
 from fhir_server.interactions.operations import find_operations
 from fhir_server.settings import Settings
@@ -76,7 +78,9 @@ def test_every_error_class_has_its_status_in_the_docs():
 
 def test_every_row_of_the_benchmark_is_described():
     assert {
-        row for row in [*ROWS, "import", "bare-gathered"] if f"| `{row}` |" not in DOCS["docs/benchmark.md"]
+        row
+        for row in [*ROWS, *SEARCHES, *FIRST_PAGES, LARGE, "import", "bare-gathered"]
+        if f"`{row}`" not in DOCS["docs/benchmark.md"]
     } == set()
 
 

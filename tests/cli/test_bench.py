@@ -1,16 +1,18 @@
 """The benchmark: rows are answered rightly, the generator notices wrong answers, the JSON has the documented shape."""
 
 import asyncio
+import re
 
 import orjson
 import pytest
 from typer.testing import CliRunner
 
 from fhir_server.cli import app
-from fhir_server.cli.bench import generator, sample
+from fhir_server.cli.bench import generator, large, large_bundle, run, sample
 from fhir_server.cli.bench.generator import Plan
 from fhir_server.cli.bench.process import free_port
 from fhir_server.cli.bench.rows import ROWS
+from fhir_server.cli.bench.searches import SEARCHES
 from fhir_server.definitions import load_definitions
 from fhir_server.model.resource import Resource
 from fhir_server.validation import Validator
@@ -61,13 +63,40 @@ async def test_wrong_answers_are_counted(tmp_path, monkeypatch, plan, wrong, wrk
     assert (measured.errors > 0) is wrong
 
 
-def test_the_bench_runs_and_its_answers_are_right(tmp_path):
+def test_the_large_bundle_is_valid_and_always_the_same(monkeypatch):
+    assert large_bundle.ENTRIES == 27_001
+    monkeypatch.setattr(large_bundle, "VISITS", 2)
+    monkeypatch.setattr(large_bundle, "ENTRIES", 61)
+    raw = large_bundle.large_bundle()
+    assert raw == large_bundle.large_bundle()
+    assert Validator(load_definitions()).validate(bundle := Resource.parse(raw).data) == []
+    urns = {entry["fullUrl"] for entry in bundle["entry"]}
+    assert len(urns) == 61
+    assert set(re.findall(rb'"reference":"(urn:[^"]*)"', raw)) <= {urn.encode() for urn in urns}
+
+
+def test_the_bench_runs_and_its_answers_are_right(tmp_path, monkeypatch):
+    """Every row, the large ones with less of it; with the built-in generator, whose rows may be short."""
+    monkeypatch.setattr(generator, "has_wrk", lambda: False)
+    monkeypatch.setattr(large_bundle, "VISITS", 5)
+    monkeypatch.setattr(large, "FIRST_PAGES", dict.fromkeys(large.FIRST_PAGES, 1_500))
+    monkeypatch.setattr(run, "FIRST_PAGES", large.FIRST_PAGES)
     file = tmp_path / "figures.json"
-    done = CliRunner().invoke(
-        app, ["bench", "--seconds", "1", "--patients", "50", "--packs", str(tmp_path), "--json", str(file)]
-    )
+    options = [
+        "--seconds",
+        "0.3",
+        "--patients",
+        "60",
+        "--packs",
+        str(tmp_path),
+        "--json",
+        str(file),
+        "--large",
+    ]
+    done = CliRunner().invoke(app, ["bench", *options])
     assert done.exit_code == 0, done.output
     figures = orjson.loads(file.read_bytes())
-    assert [row["name"] for row in figures["rows"]] == [*ROWS, "import", "bare-gathered"]
+    names = [*ROWS, "import", *SEARCHES, large.LARGE, *large.FIRST_PAGES, "bare-gathered"]
+    assert [row["name"] for row in figures["rows"]] == names
     assert all(row["errors"] == 0 and row["rps"] > 0 and row["ratio"] > 0 for row in figures["rows"])
     assert figures["memory_end_mb"] >= figures["memory_start_mb"] > 20

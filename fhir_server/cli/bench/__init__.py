@@ -32,10 +32,13 @@ def bench(
     packs: Annotated[
         Path | None, typer.Option(help="folder with synthea-medium-150.tar.xz for the import row")
     ] = None,
+    large: Annotated[
+        bool, typer.Option("--large", help="also what takes minutes: a Bundle of 70 MB, 500,000 resources")
+    ] = False,
 ) -> None:
     """Measure this server on this machine."""
     with tempfile.TemporaryDirectory(prefix="fhir-bench-") as folder:
-        figures = run_bench(Path(folder), seconds, patients, tuple(only or ()), packs)
+        figures = run_bench(Path(folder), seconds, patients, tuple(only or ()), packs, large=large)
     print_figures(figures)
     if json:
         json.write_bytes(orjson.dumps(figures.as_json(), option=orjson.OPT_INDENT_2) + b"\n")

@@ -27,8 +27,19 @@ class Running:
 
     def memory_mb(self) -> float:
         """Resident memory of the process now."""
+        return self._status_mb("VmRSS:")
+
+    def peak_mb(self) -> float:
+        """The most that it was since ``forget_peak``."""
+        return self._status_mb("VmHWM:")
+
+    def forget_peak(self) -> None:
+        """Begin anew with what it is now."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def _status_mb(self, name: str) -> float:
         status = Path(f"/proc/{self.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        line = next(line for line in status.splitlines() if line.startswith(name))
         return int(line.split()[1]) / 1024
 
 

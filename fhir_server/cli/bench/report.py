@@ -11,7 +11,10 @@ from rich.table import Table
 
 @dataclass(slots=True)
 class Row:
-    """One row: requests (for import: resources) per second, milliseconds, wrong answers, ratio to the yardstick."""
+    """One row: requests (for import: resources) per second, milliseconds, wrong answers, ratio to the yardstick.
+
+    ``more`` are figures that only this row has, by name.
+    """
 
     name: str
     rps: float
@@ -19,6 +22,7 @@ class Row:
     p99_ms: float
     errors: int
     ratio: float = 0.0
+    more: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -54,6 +58,11 @@ def print_figures(figures: Figures) -> None:
         )
     console = Console(soft_wrap=True)
     console.print(table)
+    for row in figures.rows:
+        if row.more:
+            console.print(
+                f"{row.name}: " + ", ".join(f"{name} {value:,.1f}" for name, value in row.more.items())
+            )
     console.print(
         f"cold start {figures.cold_start_s:.2f} s · memory after start {figures.memory_start_mb:.0f} MB, "
         f"after the run {figures.memory_end_mb:.0f} MB · store {figures.store}, {figures.workers} worker"

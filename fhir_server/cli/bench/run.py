@@ -5,31 +5,67 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
-from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import orjson
 
 from fhir_server.cli.bench.generator import Measured, Plan, has_wrk, measure
+from fhir_server.cli.bench.large import FIRST_PAGES, LARGE, grow, large_row
+from fhir_server.cli.bench.loading import import_row, load
 from fhir_server.cli.bench.packs import find_packs, import_bundles
 from fhir_server.cli.bench.process import Running, free_port, running
 from fhir_server.cli.bench.report import Figures, Row
 from fhir_server.cli.bench.rows import ROWS, request
 from fhir_server.cli.bench.sample import bundle
+from fhir_server.cli.bench.searches import SEARCHES, discover, first_pages
 from fhir_server.cli.targets import fetch_token
 
 IMPORT = "import"
 BARE = "bare-gathered"
-IMPORT_CLIENTS = 4
 WARM_UP_S = 1.0
 
 
+@dataclass(slots=True)
+class Bench:
+    """One run under way; ``only``: the rows wanted, all when there are none."""
+
+    figures: Figures
+    server: Running
+    folder: Path
+    seconds: float
+    only: tuple[str, ...]
+    http: httpx.AsyncClient = field(init=False)
+    token: str = ""
+
+    @property
+    def base(self) -> str:
+        """The address of the server's FHIR side."""
+        return f"http://127.0.0.1:{self.server.port}/fhir"
+
+    def wants(self, *names: str) -> bool:
+        """Whether one of these rows is to be measured."""
+        return not self.only or not set(self.only).isdisjoint(names)
+
+    async def measure(self, name: str, plan: Plan) -> None:
+        """Warm up, measure, and add the row."""
+        warm_up = min(self.seconds, WARM_UP_S)
+        await asyncio.to_thread(measure, self.server.port, plan, warm_up, self.folder)
+        found = await asyncio.to_thread(measure, self.server.port, plan, self.seconds, self.folder)
+        self.figures.rows.append(_row(name, found))
+
+
 def run_bench(
-    folder: Path, seconds: float, patients: int, only: tuple[str, ...], packs: Path | None
+    folder: Path,
+    seconds: float,
+    patients: int,
+    only: tuple[str, ...],
+    packs: Path | None,
+    *,
+    large: bool = False,
 ) -> Figures:
-    """Measure the yardstick, then the rows (all, or ``only`` some), in ``folder``."""
+    """Measure the yardstick, then the rows (all, or ``only`` some), in ``folder``; ``large``: those too that need
+    minutes."""
     figures = Figures(generator="wrk" if has_wrk() else "built-in")
     before = _bare(folder, seconds).rps
     store = f"sqlite:///{folder / 'bench.db'}"
@@ -39,7 +75,8 @@ def run_bench(
     command = ["-m", "fhir_server", "serve", "--no-demo"]
     with running(command, port, "/health/ready", environment, folder / "server.log") as server:
         figures.cold_start_s, figures.memory_start_mb = server.started_in_s, server.memory_mb()
-        asyncio.run(_measure_rows(figures, server, folder, seconds, patients, only, packs, secret))
+        bench = Bench(figures, server, folder, seconds, only)
+        asyncio.run(_measure_rows(bench, patients, packs, secret, large=large))
         figures.memory_end_mb = server.memory_mb()
     figures.rows.append(_row(BARE, _bare(folder, seconds, "gathered")))
     # Before and after: a neighbour's load during one of them must not flatter the ratios.
@@ -71,58 +108,31 @@ def _add_client(store: str) -> str:
     return next(line.split()[-1] for line in done.stdout.splitlines() if line.startswith("client secret"))
 
 
-async def _measure_rows(
-    figures: Figures,
-    server: Running,
-    folder: Path,
-    seconds: float,
-    patients: int,
-    only: tuple[str, ...],
-    packs: Path | None,
-    secret: str,
-) -> None:
-    base = f"http://127.0.0.1:{server.port}/fhir"
-    async with httpx.AsyncClient(timeout=600, trust_env=False) as http:
-        token = await fetch_token(http, base, "bench", secret)
-        http.headers["Authorization"] = f"Bearer {token}"
-        await _import(http, base, (bundle(first, 50) for first in range(0, patients, 50)))
+async def _measure_rows(bench: Bench, patients: int, packs: Path | None, secret: str, *, large: bool) -> None:
+    async with httpx.AsyncClient(timeout=600, trust_env=False) as bench.http:
+        bench.token = await fetch_token(bench.http, bench.base, "bench", secret)
+        bench.http.headers["Authorization"] = f"Bearer {bench.token}"
+        await load(bench.http, bench.base, (bundle(first, 50) for first in range(0, patients, 50)))
         for name, plan_of in ROWS.items():
-            if not only or name in only:
-                plan = plan_of(token, patients)
-                await asyncio.to_thread(measure, server.port, plan, WARM_UP_S, folder)
-                found = await asyncio.to_thread(measure, server.port, plan, seconds, folder)
-                figures.rows.append(_row(name, found))
-        if not only or IMPORT in only:
-            figures.rows.append(await _import_row(http, base, packs or find_packs(), patients))
+            if bench.wants(name):
+                await bench.measure(name, plan_of(bench.token, patients))
+        if bench.wants(IMPORT, *SEARCHES):
+            first, bundles = import_bundles(packs or find_packs(), patients)
+            bench.figures.rows.append(await import_row(bench.http, bench.base, first, bundles))
+        if bench.wants(*SEARCHES):
+            facts = await discover(bench.http, bench.base)
+            for name, plan_for in SEARCHES.items():
+                if bench.wants(name):
+                    await bench.measure(name, plan_for(bench.token, facts))
+        if large:
+            await _measure_large(bench)
 
 
-async def _import_row(http: httpx.AsyncClient, base: str, packs: Path | None, patients: int) -> Row:
-    first, bundles = import_bundles(packs, patients)
-    await _import(http, base, first, clients=1)
-    began = time.perf_counter()
-    resources, errors, times = await _import(http, base, bundles)
-    rate = resources / (time.perf_counter() - began)
-    times.sort()
-    p50, p99 = (times[int(len(times) * share)] * 1000 for share in (0.5, 0.99))
-    return Row(IMPORT, rate, p50, p99, errors)
-
-
-async def _import(
-    http: httpx.AsyncClient, base: str, bundles: Iterable[bytes], clients: int = IMPORT_CLIENTS
-) -> tuple[int, int, list[float]]:
-    """POST the Bundles with some clients at once: resources written, refused Bundles, seconds of each."""
-    queue, times, resources, errors = iter(bundles), [0.0][:0], 0, 0
-
-    async def work() -> None:
-        nonlocal resources, errors
-        for body in queue:
-            began = time.perf_counter()
-            answer = await http.post(base, content=body, headers={"Content-Type": "application/fhir+json"})
-            times.append(time.perf_counter() - began)
-            answers = orjson.loads(answer.content).get("entry", ()) if answer.is_success else ()
-            good = sum(entry["response"]["status"][:1] == "2" for entry in answers)
-            resources += good
-            errors += not answers or good < len(answers)
-
-    await asyncio.gather(*(work() for _ in range(clients)))
-    return resources, errors, times
+async def _measure_large(bench: Bench) -> None:
+    """What takes minutes."""
+    if bench.wants(LARGE):
+        bench.figures.rows.append(await large_row(bench.http, bench.base, bench.server))
+    for name, resources in FIRST_PAGES.items():
+        if bench.wants(name):
+            await grow(bench.http, bench.base, resources)
+            await bench.measure(name, first_pages(bench.token))
