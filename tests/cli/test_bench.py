@@ -69,7 +69,8 @@ def test_the_large_bundle_is_valid_and_always_the_same(monkeypatch):
     monkeypatch.setattr(large_bundle, "ENTRIES", 61)
     raw = large_bundle.large_bundle()
     assert raw == large_bundle.large_bundle()
-    assert Validator(load_definitions()).validate(bundle := Resource.parse(raw).data) == []
+    bundle = Resource.parse(raw).data
+    assert Validator(load_definitions()).validate(bundle) == []
     urns = {entry["fullUrl"] for entry in bundle["entry"]}
     assert len(urns) == 61
     assert set(re.findall(rb'"reference":"(urn:[^"]*)"', raw)) <= {urn.encode() for urn in urns}
