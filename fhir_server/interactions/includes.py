@@ -11,9 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from fhir_server.errors import InvalidSearch
+from fhir_server.interactions.canonicals import fitting, pointing_by_url, urls_in, wanted_by
 from fhir_server.interactions.context import Server
 from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.visible import may_read, visible
+from fhir_server.search.canonicals import is_canonical
 from fhir_server.search.index import ReferenceRow
 from fhir_server.search.query import AnyOf, Clause, Criterion, Include, Query, ReferenceValue
 from fhir_server.security.access import narrow
@@ -89,7 +91,7 @@ class _Inclusion:
         for type, asked in _by_type(includes).items():
             for row, version in self._references(type, asked, records):
                 wanted[row.type].setdefault(row.id, set()).add(version)
-        found: list[Record] = []
+        found = await self._by_url(includes, records)
         for type, ids in wanted.items():
             for record in await visible(self._server, self._caller, self._reading, type, list(ids)):
                 found += await self._versions(record, ids[record.id])
@@ -111,6 +113,21 @@ class _Inclusion:
                     if row.type and not leads[row.key].isdisjoint((None, row.type)):
                         yield row, version
 
+    async def _by_url(self, includes: Sequence[Include], records: Sequence[Record]) -> list[Record]:
+        """What ``records`` refer to by canonical URLs."""
+        found: list[Record] = []
+        for include in includes:
+            if not is_canonical(self._server.parameters, include.parameter):
+                continue
+            follow = self._server.extract.references(include.type, frozenset(include.parameter.keys))
+            rows = [
+                row for record in records if record.type == include.type for row in follow(record.content)
+            ]
+            urls = urls_in(rows)
+            for type, criterion in wanted_by(self._server, include, urls):
+                found += fitting(await self._all(type, criterion), urls)
+        return found
+
     async def _versions(self, current: Record, versions: set[int]) -> list[Record]:
         """The versions that references name; the current one where they name none, or one that is gone."""
         found = {}
@@ -127,11 +144,33 @@ class _Inclusion:
     async def _sources(
         self, type: str, includes: Sequence[Include], records: Sequence[Record]
     ) -> list[Record]:
-        """The resources of ``type`` that refer to one of ``records``: all pages of them."""
-        criteria = [clause for include in includes for clause in _pointing(include, records)]
-        if not criteria or not may_read(self._caller, type):
+        """The resources of ``type`` that refer to one of ``records``."""
+        criteria = [clause for include in includes for clause in self._pointing(include, records)]
+        if not criteria:
             return []
-        criterion = criteria[0] if len(criteria) == 1 else AnyOf(tuple(criteria))
+        return await self._all(type, criteria[0] if len(criteria) == 1 else AnyOf(tuple(criteria)))
+
+    def _pointing(self, include: Include, records: Sequence[Record]) -> Iterator[Criterion]:
+        """The clause that is true of what refers to one of ``records``."""
+        parameter = include.parameter
+        types = {include.target, parameter.target} - {None}
+        reached = [
+            record
+            for record in records
+            if types <= {record.type} and (not parameter.targets or record.type in parameter.targets)
+        ]
+        if reached and is_canonical(self._server.parameters, parameter):
+            clause = pointing_by_url(include, reached)
+            if clause is not None:
+                yield clause
+        elif reached:
+            values = tuple(ReferenceValue(record.type, record.id) for record in reached)
+            yield Clause(parameter, None, values)
+
+    async def _all(self, type: str, criterion: Criterion) -> list[Record]:
+        """All pages of the resources of ``type`` for which ``criterion`` holds."""
+        if not may_read(self._caller, type):
+            return []
         query: Query | None = Query(type, (criterion,), count=STEP)
         found: list[Record] = []
         while query is not None and len(found) <= MOST:
@@ -159,19 +198,6 @@ def _versioned(rows: Sequence[ReferenceRow]) -> Iterator[tuple[ReferenceRow, int
             continue
         number = follower.id.rpartition("/")[2]
         yield row, int(number) if number.isascii() and number.isdigit() else 0
-
-
-def _pointing(include: Include, records: Sequence[Record]) -> Iterator[Criterion]:
-    """The clause that is true of what refers to one of ``records``."""
-    types = {include.target, include.parameter.target} - {None}
-    targets = tuple(
-        ReferenceValue(record.type, record.id)
-        for record in records
-        if types <= {record.type}
-        and (not include.parameter.targets or record.type in include.parameter.targets)
-    )
-    if targets:
-        yield Clause(include.parameter, None, targets)
 
 
 def _following(query: Query, cursor: str | None) -> Query | None:

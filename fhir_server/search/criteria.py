@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
 
+from fhir_server.search.canonicals import is_canonical
 from fhir_server.search.clauses import AnyOf, Chain, Criterion, Has
 from fhir_server.search.faults import Refusal, Unknown
 from fhir_server.search.filter import Place, parse_filter
@@ -133,6 +134,8 @@ class Criteria:
                 f"{type}.{code} is a {parameter.kind} parameter; only a reference leads to another resource",
                 "invalid",
             )
+        if is_canonical(self.registry, parameter):
+            raise Refusal(f"{type}.{code} holds canonical URLs, which chains and _has do not follow")
         return parameter
 
     def parameter(self, type: str, code: str) -> SearchParameter:

@@ -172,3 +172,39 @@ async def test_elements_are_those_of_the_matches_and_a_summary_is_of_all(county,
     assert "generalPractitioner" not in summary["entry"][1]["resource"]
     counted = await ask(county, caller, "Observation", "_summary=count&_include=Observation:subject")
     assert (counted["total"], "entry" in counted) == (2, False)
+
+
+# ── canonical URLs ────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def forms(server, caller):
+    """Two versions of one questionnaire, another one, and answers to each."""
+    for id, url, version in (("a1", "http://x/a", "1"), ("a2", "http://x/a", "2"), ("b", "http://x/b", None)):
+        body = {"url": url, "status": "active"} | ({"version": version} if version else {})
+        await update(server, caller, resource("Questionnaire", id=id, **body), id=id)
+    for id, canonical in (
+        ("r1", "http://x/a|1"),
+        ("r2", "http://x/a"),
+        ("r3", "http://x/b"),
+        ("r4", "http://x/gone"),
+    ):
+        body = resource("QuestionnaireResponse", id=id, status="completed", questionnaire=canonical)
+        await update(server, caller, body, id=id)
+    return server
+
+
+CANONICAL = [
+    ("QuestionnaireResponse", "_id=r1&_include=QuestionnaireResponse:questionnaire", ["Questionnaire/a1"]),
+    ("QuestionnaireResponse", "_id=r2&_include=QuestionnaireResponse:*", ["Questionnaire/a1", "Questionnaire/a2"]),
+    ("QuestionnaireResponse", "_id=r3&_include=QuestionnaireResponse:questionnaire:Questionnaire", ["Questionnaire/b"]),
+    ("QuestionnaireResponse", "_id=r4&_include=QuestionnaireResponse:questionnaire", []),
+    ("Questionnaire", "_id=b&_revinclude=QuestionnaireResponse:questionnaire", ["QuestionnaireResponse/r3"]),
+    ("Questionnaire", "_id=a2&_revinclude=QuestionnaireResponse:questionnaire&_include:iterate=QuestionnaireResponse:*",
+     ["Questionnaire/a1", "QuestionnaireResponse/r1", "QuestionnaireResponse/r2"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("type", "query", "expected"), CANONICAL, ids=[row[1] for row in CANONICAL])
+async def test_what_comes_along_by_its_url(forms, caller, type, query, expected):
+    assert along(await ask(forms, caller, type, query)) == expected

@@ -96,6 +96,8 @@ BAD = [
     ("Patient", "_has:Observation:patien:code", "1", "not-supported", "did you mean patient?"),
     ("Patient", "_has:Slot:schedule:start", "2020", "invalid", "Slot.schedule refers to Schedule, not to Patient"),
     ("Patient", "_has:Observation:patient:cod", "1", "not-supported", "did you mean code?"),
+    ("QuestionnaireResponse", "questionnaire.title", "x", "not-supported", "holds canonical URLs"),
+    ("Questionnaire", "_has:QuestionnaireResponse:questionnaire:status", "x", "not-supported", "holds canonical URLs"),
     ("Patient", "_list:not", "1", "invalid", "_list has no modifier :not"),
     ("Patient", "_type", "Patient", "invalid", "whole system"),
     ("Patient", "link." * 40 + "name", "x", "too-costly", "at most 32 links"),
