@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -28,6 +29,7 @@ from fhir_server.errors import StoreUnavailable
 from fhir_server.search.index import NARRATIVE, IndexValues, TextRow
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.query import Clause, Query, TextValue
+from fhir_server.search.types.fulltext import admits
 from fhir_server.search.types.words import words
 from fhir_server.store import Record, Store
 from fhir_server.stores.sqlite import fulltext
@@ -176,6 +178,25 @@ async def test_a_search_sees_all_that_was_answered_before_it_while_others_write(
 
     await asyncio.gather(write(), read(), read())
     assert await texts.count(said("word")) == 60
+    await texts.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_random_texts_are_found_as_the_words_say(texts: Store, seed: int) -> None:
+    chance = random.Random(seed)
+
+    def some(most: int) -> str:
+        return "".join(
+            chance.choice(["血", "高", "压", "病", "𠮷", "ab ", "a ", "b1 ", "，"]) for _ in range(most)
+        )
+
+    stock = {f"{number:03}": some(chance.randint(0, 12)) for number in range(150)}
+    await put(texts, *(record(T, id, said=text) for id, text in stock.items()))
+    for _ in range(60):
+        value = TextValue(words(some(chance.randint(1, 4))) or ("血",), chance.random() < 0.5)
+        wanted = query(T, Clause(TEXT, "text", (value,)), count=1000)
+        expected = [id for id, text in stock.items() if admits(value, None, TextRow(0, words(text)))]
+        assert sorted(await ids(texts, wanted)) == expected, value
     await texts.close()
 
 

@@ -1,4 +1,7 @@
-"""The program that test_sqlite_kill.py kills: eight tasks write as fast as they can and print what is acknowledged."""
+"""The program that test_sqlite_kill.py kills: eight tasks write as fast as they can and print what is acknowledged.
+
+A ninth searches texts all the time, so that their index is brought up to date between the writes.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from fhir_server.search.index import IndexValues, TokenRow
+from fhir_server.search.index import NARRATIVE, IndexValues, TextRow, TokenRow
+from fhir_server.search.parameters import SearchParameter
+from fhir_server.search.query import Clause, Query, TextValue
 from fhir_server.store import Record
 from fhir_server.stores.sqlite.store import SqliteStore
 
@@ -19,7 +24,15 @@ from fhir_server.stores.sqlite.store import SqliteStore
 def extract(type: str, content: bytes) -> IndexValues:
     """Found by the transaction that wrote it; the counter is not found."""
     data = json.loads(content)
-    return IndexValues(tokens=[] if data["id"] == "counter" else [TokenRow(1, data["transaction"], "")])
+    if data["id"] == "counter":
+        return IndexValues()
+    texts = [TextRow(NARRATIVE, ("everybody", data["id"]))]
+    return IndexValues(tokens=[TokenRow(1, data["transaction"], "")], texts=lambda: texts)
+
+
+TEXT = SearchParameter("Patient", "_text", "string", "", "", (NARRATIVE,), column="text")
+EVERYBODY = Query("Patient", (Clause(TEXT, "text", (TextValue(("everybody",), False),)),))
+"""What has a text: all but the counter."""
 
 
 async def write(store: SqliteStore, name: str) -> None:
@@ -45,7 +58,12 @@ async def main(path: str, run: str) -> None:
             await write(store, name)
             os.write(1, f"{name}\n".encode())
 
-    await asyncio.gather(*(work() for _ in range(8)))
+    async def search() -> None:
+        while True:
+            await store.count(EVERYBODY)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(search(), *(work() for _ in range(8)))
 
 
 if __name__ == "__main__":

@@ -69,4 +69,7 @@ async def _verify(store: SqliteStore, acknowledged: set[str]) -> None:
         assert sorted(f"{each.id}/{each.version}" for each in found.records) == sorted(expected)
     counter = await store.read("Patient", "counter")
     assert (counter.version if counter else 0) == len(kept)
+    from sqlite_writer import EVERYBODY
+
+    assert await store.count(EVERYBODY) == len(kept) * (SIZE - 1)
     assert await store.count(Query("Patient")) == len(kept) * (SIZE - 1) + (1 if kept else 0)
