@@ -2,7 +2,7 @@
 
     .venv/bin/python scripts/train_dictionary.py NUMBER
 
-writes ``fhir_server/stores/sqlite/dictionaries/NUMBER.zstd-dictionary``. The same number, program, definitions
+writes ``fhir_server/stores/dictionaries/NUMBER.zstd-dictionary``. The same number, program, definitions
 and zstandard version give the same bytes. A number is never used twice: stored resources name the
 dictionary they were compressed with. Nothing of any real or third-party resource goes in: shapes come
 from the R4 definitions, texts from ``dictionary_texts.yaml``.
@@ -22,7 +22,7 @@ import yaml
 import zstandard
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-FOLDER: Final = ROOT / "fhir_server" / "stores" / "sqlite" / "dictionaries"
+FOLDER: Final = ROOT / "fhir_server" / "stores" / "dictionaries"
 sys.path.insert(0, str(ROOT))
 
 from fhir_server.definitions import Definitions, load_definitions  # noqa: E402

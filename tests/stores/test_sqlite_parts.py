@@ -29,11 +29,12 @@ from contract_kit import (
 from fhir_server.errors import InvalidSearch
 from fhir_server.search.index import DateRow, IndexValues, StringRow
 from fhir_server.search.query import Query
+from fhir_server.stores.blobs import FOLDER, Blobs
+from fhir_server.stores.cursor import Place, read_cursor, write_cursor
+from fhir_server.stores.forms import exact_form, grams
 from fhir_server.stores.sqlite import sorting
-from fhir_server.stores.sqlite.blobs import FOLDER, Blobs
-from fhir_server.stores.sqlite.cursor import Place, read_cursor, write_cursor
 from fhir_server.stores.sqlite.plan import Plan, candidates
-from fhir_server.stores.sqlite.rows import DAY, exact_form, grams, index_rows, span
+from fhir_server.stores.sqlite.rows import DAY, index_rows, span
 from fhir_server.stores.sqlite.sorting import Sorting
 from fhir_server.stores.sqlite.store import SqliteStore
 

@@ -10,9 +10,10 @@ from typing import Any, Final, NamedTuple
 from fhir_server.errors import Conflict
 from fhir_server.search.index import IndexValues
 from fhir_server.store import Record
-from fhir_server.stores.sqlite.blobs import Blobs
+from fhir_server.stores.blobs import Blobs
+from fhir_server.stores.forms import keys_of
 from fhir_server.stores.sqlite.reader import METHODS
-from fhir_server.stores.sqlite.rows import TABLES, Row, Rows, index_rows, keys_of, no_rows
+from fhir_server.stores.sqlite.rows import TABLES, Row, Rows, index_rows, no_rows
 from fhir_server.stores.sqlite.writer import Writer
 
 Extract = Callable[[str, bytes], IndexValues]

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.sqlite.batch import Extract
-from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.fulltext import drop_texts
 from fhir_server.stores.sqlite.rows import TABLES, index_rows
 from fhir_server.stores.sqlite.symbols import UNKNOWN

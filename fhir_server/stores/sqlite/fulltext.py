@@ -21,7 +21,7 @@ from typing import Final, Protocol
 
 from fhir_server.errors import StoreUnavailable
 from fhir_server.search.index import CONTENT, NARRATIVE, IndexValues, TextRow
-from fhir_server.stores.sqlite.blobs import Blobs
+from fhir_server.stores.blobs import Blobs
 
 Extract = Callable[[str, bytes], IndexValues]
 

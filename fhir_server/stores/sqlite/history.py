@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from fhir_server.stores.sqlite.cursor import Before, read_cursor, write_cursor
+from fhir_server.stores.cursor import Before, read_cursor, write_cursor
 from fhir_server.stores.sqlite.moment import snapshot
 
 Row = tuple[Any, ...]

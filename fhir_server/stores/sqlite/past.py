@@ -16,9 +16,9 @@ from fhir_server.search.match import Indexed, holds, rows_of
 from fhir_server.search.query import AllOf, Chain, Has, Query
 from fhir_server.search.related import question
 from fhir_server.search.sorting import sort_value
-from fhir_server.stores.sqlite.blobs import Blobs
-from fhir_server.stores.sqlite.cursor import context_of
-from fhir_server.stores.sqlite.memos import Memo, Memos
+from fhir_server.stores.blobs import Blobs
+from fhir_server.stores.cursor import context_of
+from fhir_server.stores.memos import Memo, Memos
 from fhir_server.stores.sqlite.moment import Moment
 from fhir_server.stores.sqlite.symbols import Symbols
 

@@ -16,12 +16,12 @@ import zstandard
 
 from fhir_server.search.query import Query
 from fhir_server.store import Page, Record, Referring
-from fhir_server.stores.sqlite.blobs import Blobs
+from fhir_server.stores.blobs import Blobs
+from fhir_server.stores.cursor import Place, context_of, read_cursor
+from fhir_server.stores.memos import Memos
 from fhir_server.stores.sqlite.conditions.words import asks_for_texts
-from fhir_server.stores.sqlite.cursor import Place, context_of, read_cursor
 from fhir_server.stores.sqlite.faults import is_interrupted, unavailable
 from fhir_server.stores.sqlite.history import History, Scope
-from fhir_server.stores.sqlite.memos import Memos
 from fhir_server.stores.sqlite.moment import Moment, Then, snapshot
 from fhir_server.stores.sqlite.past import Archive, Extract, Past
 from fhir_server.stores.sqlite.prepared import Prepared, PreparedPages

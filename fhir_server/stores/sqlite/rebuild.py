@@ -11,8 +11,8 @@ from collections.abc import Set
 from typing import Any, Final
 
 from fhir_server.store import Step
+from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.sqlite.batch import Batch, Extract
-from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.fulltext import forget_texts
 from fhir_server.stores.sqlite.rows import TABLES, Table
 from fhir_server.stores.sqlite.writer import Writer

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Set
-from itertools import chain
-from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from fhir_server.search.index import (
@@ -17,6 +14,7 @@ from fhir_server.search.index import (
     TokenRow,
     UriRow,
 )
+from fhir_server.stores.forms import exact_form, grams
 
 Row = tuple[Any, ...]
 Lookup = Mapping[str, int]
@@ -24,8 +22,6 @@ Lookup = Mapping[str, int]
 DAY: Final = 86_400_000_000
 WIDTHS: Final = (DAY, 366 * DAY)
 """``period.span`` is 0 up to a day, 1 up to a year, else 2: what ends after X is near X in the narrow classes."""
-
-_CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
 
 
 class Rows(NamedTuple):
@@ -122,49 +118,10 @@ def index_rows(values: IndexValues, rid: int, symbols: Lookup) -> Rows:
     )
 
 
-def keys_of(values: IndexValues) -> tuple[int, ...]:
-    """The arms that have a value, in order: the shape of the resource."""
-    rows = chain(
-        values.tokens,
-        values.references,
-        values.uris,
-        values.strings,
-        values.dates,
-        values.numbers,
-        values.composites,
-        values.positions,
-    )
-    return tuple(sorted(set(map(_key, rows))))
-
-
-_key: Final = itemgetter(0)
-
-
 def span(low: int, high: int) -> int:
     """The class of width of ``[low, high)``; see WIDTHS."""
     width = high - low
     return 0 if width <= WIDTHS[0] else 1 if width <= WIDTHS[1] else 2
-
-
-def exact_form(text: str, exact: str) -> str:
-    """How ``exact`` is kept beside ``text``: "" for pinyin, "=" when both are the same, else "=" and the text."""
-    if not exact:
-        return ""
-    return "=" if exact == text else f"={exact}"
-
-
-def chinese_runs(text: str) -> list[str]:
-    """The stretches of Chinese characters in ``text``."""
-    return [] if text.isascii() else _CHINESE.findall(text)
-
-
-def grams(text: str) -> Iterator[str]:
-    """Every two neighbouring Chinese characters, and the last one of each stretch alone.
-
-    So two characters are one exact key, and one character is a prefix of keys.
-    """
-    for run in chinese_runs(text):
-        yield from (run[place : place + 2] for place in range(len(run)))
 
 
 def _note_units(numbers: list[NumberRow], symbols: Lookup) -> None:

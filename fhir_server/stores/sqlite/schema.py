@@ -14,7 +14,7 @@ live        the not deleted resources of a type in default order; ``shape``: whi
 shape       the sets of arms that resources have, for ``:missing``
 term        tokens (text = code, extra = system), references (id, type), uris, grams of Chinese text
 link        the references to local resources once more, by the resource that has them: extra = type, text = id
-string      normalised texts; ``exact`` as ``rows.exact_form`` writes it
+string      normalised texts; ``exact`` as ``forms.exact_form`` writes it
 period      date arms, ``[low, high)``; ``span`` is a class of width (``rows.WIDTHS``)
 secondary…  date arms that have, or had, a value which does not start at the primary date of its resource
 number      numbers and quantities; ``span`` is 0 for a plain value, 1 for a range

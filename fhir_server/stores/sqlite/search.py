@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from fhir_server.errors import InvalidSearch
 from fhir_server.search.query import Query
+from fhir_server.stores.cursor import DAMAGED, Place, context_of, write_cursor
 from fhir_server.stores.sqlite.conditions.parts import Probe
-from fhir_server.stores.sqlite.cursor import DAMAGED, Place, context_of, write_cursor
 from fhir_server.stores.sqlite.moment import Moment, Then, moment_of
 from fhir_server.stores.sqlite.past import Past
 from fhir_server.stores.sqlite.plan import Plan, candidates

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from fhir_server.stores.sqlite.blobs import Blobs
-from fhir_server.stores.sqlite.memos import Memos
+from fhir_server.stores.blobs import Blobs
+from fhir_server.stores.memos import Memos
 from fhir_server.stores.sqlite.past import Extract
 from fhir_server.stores.sqlite.reader import Reader
 from fhir_server.stores.sqlite.symbols import Symbols

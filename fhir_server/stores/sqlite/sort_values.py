@@ -17,7 +17,7 @@ from fhir_server.search.match import Indexed
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.query import SortKey
 from fhir_server.search.sorting import sort_value
-from fhir_server.stores.sqlite.blobs import Blobs
+from fhir_server.stores.blobs import Blobs
 
 Extract = Callable[[str, bytes], IndexValues]
 

@@ -16,13 +16,13 @@ import zstandard
 from fhir_server.search.query import Query
 from fhir_server.search.unfinished import Unfinished
 from fhir_server.store import Page, Record, Referring
+from fhir_server.stores.blobs import Blobs
+from fhir_server.stores.memos import Memos
 from fhir_server.stores.sqlite.batch import Extract
-from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
-from fhir_server.stores.sqlite.faults import unavailable
+from fhir_server.stores.sqlite.faults import is_busy, unavailable
 from fhir_server.stores.sqlite.fulltext import TextIndex, TextsBehind
 from fhir_server.stores.sqlite.history import read_changes
-from fhir_server.stores.sqlite.memos import Memos
 from fhir_server.stores.sqlite.reader import Reader, TooSlow
 from fhir_server.stores.sqlite.rebuild import rebuild
 from fhir_server.stores.sqlite.schema import INDEXED_BY, connect, prepare
@@ -94,6 +94,23 @@ class SqliteStore:
             return cls(str(file), extract, durability, unfinished if unfinished is not None else Unfinished())
         except (sqlite3.Error, OSError) as error:
             raise unavailable(error) from error
+
+    @staticmethod
+    def is_in_use(path: Path) -> bool:
+        """True when somebody has the file open: whoever has it in WAL mode keeps others from leaving that mode."""
+        if not path.exists():
+            return False
+        connection = sqlite3.connect(path, timeout=0.2, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = DELETE")
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.Error as error:
+            if is_busy(error):
+                return True
+            raise unavailable(error) from error
+        finally:
+            connection.close()
+        return False
 
     def index_by(self, fingerprint: str) -> int | None:
         """Index everything anew, unless its rows were made by the rules that ``fingerprint`` names (None): how many

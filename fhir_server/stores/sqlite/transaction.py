@@ -12,8 +12,8 @@ from fhir_server.search.index import IndexValues
 from fhir_server.search.query import Query
 from fhir_server.search.unfinished import Unfinished
 from fhir_server.store import Page, Record, Referring, Step
+from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.sqlite.batch import Batch, Extract
-from fhir_server.stores.sqlite.blobs import Blobs
 from fhir_server.stores.sqlite.erase import Eraser
 from fhir_server.stores.sqlite.faults import unavailable
 from fhir_server.stores.sqlite.fulltext import SLICE, SOON, TextsBehind, behind, index_writes, too_far_behind

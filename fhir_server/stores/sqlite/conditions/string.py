@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from fhir_server.search.query import Clause, StringValue
+from fhir_server.stores.forms import chinese_runs, exact_form, grams
 from fhir_server.stores.sqlite.conditions.parts import (
     LAST,
     Arm,
@@ -19,7 +20,6 @@ from fhir_server.stores.sqlite.conditions.parts import (
     any_of,
     count_upto,
 )
-from fhir_server.stores.sqlite.rows import chinese_runs, exact_form, grams
 
 RARE: Final = 200
 
