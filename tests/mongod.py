@@ -7,7 +7,6 @@ By hand, for a server or a benchmark: ``scripts/mongod --serve --members 3``.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
 import shutil
 import signal
@@ -31,6 +30,8 @@ NAME = "tests"
 
 QUICK = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 200, "catchUpTimeoutMillis": 500}
 PATIENCE = 60.0
+TIED = ("setpriv", "--pdeathsig", "KILL")
+"""A server must not outlive tests that were killed."""
 LIGHT = ("diagnosticDataCollectionEnabled=false", "logicalSessionRefreshMillis=3600000")
 
 
@@ -74,9 +75,7 @@ class Member:
         """Run it, and wait until it answers. Raises NotHere."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command(), stdout=log, stderr=log, preexec_fn=_end_with_parent
-            )
+            self._process = subprocess.Popen([*TIED, *self._command()], stdout=log, stderr=log)
         deadline = monotonic() + PATIENCE
         while not self._listens():
             if self._process.poll() is not None or monotonic() > deadline:
@@ -193,11 +192,6 @@ def _quick_folder() -> str | None:
     if shared.is_dir() and shutil.disk_usage(shared).free > 4 * 2**30:
         return str(shared)
     return None
-
-
-def _end_with_parent() -> None:
-    """The server must not outlive tests that were killed."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def _main(arguments: Sequence[str]) -> int:

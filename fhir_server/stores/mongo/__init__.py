@@ -1,0 +1,1 @@
+"""The store in a MongoDB replica set or sharded cluster."""

@@ -1,0 +1,138 @@
+"""The collections of the MongoDB store: fields, indexes, validators and shard keys.
+
+Declared as mongoengine documents, which administration commands use; requests go past them (see ``fields``).
+Names in the database are short because every document repeats them.
+
+========== ==========================================================================================
+resource   the current version of every resource, a deleted one included, with its index values
+history    past versions
+state      one document: the counters of the store, the rules its index was made by, its schema
+========== ==========================================================================================
+
+A write takes the next ``sequence`` from ``state``, so the order of sequences is the order of commits. ``number`` is
+the order of creation. Both start at 1 and are never given out again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mongoengine import (
+    BinaryField,
+    Document,
+    DynamicField,
+    IntField,
+    ListField,
+    LongField,
+    StringField,
+)
+
+SCHEMA: Final = 1
+"""The number of what is declared here; raised with every change that a migration has to make."""
+
+METHODS: Final = ("DELETE", "POST", "PUT", "PATCH")
+"""``method`` is the place in this tuple: 0 means deleted."""
+
+
+class Resource(Document):  # type: ignore[misc]
+    """The current version of one resource. The index fields (from ``terms`` on) are empty when it is deleted.
+
+    What their items look like is said in ``fields``. ``number`` and ``date`` give the default order: newest date
+    first, then newest number. The index ``term`` answers whatever is exact, in that order: a code, a reference, a uri
+    and, by the bare name of the type, "all of them".
+    """
+
+    key = StringField(primary_key=True)
+    """``Type/id``."""
+    type = StringField(db_field="t", required=True)
+    id = StringField(db_field="i", required=True)
+    number = LongField(db_field="n", required=True)
+    version = LongField(db_field="v", required=True)
+    updated = LongField(db_field="u", required=True)
+    """Microseconds since 1970 UTC, as every moment here."""
+    method = IntField(db_field="m", required=True)
+    sequence = LongField(db_field="s", required=True)
+    latest = LongField(db_field="w", required=True)
+    """The greatest ``updated`` of all writes so far: it never falls as ``sequence`` grows."""
+    date = LongField(db_field="d", required=True)
+    """The primary clinical date, 0 when there is none."""
+    patient = StringField(db_field="p", required=True)
+    """The shard key: see ``shards``."""
+    content = BinaryField(db_field="z", required=True)
+    """The JSON, compressed (``stores.blobs``); empty when deleted."""
+    terms = ListField(StringField(), db_field="k")
+    strings = ListField(StringField(), db_field="x")
+    periods = ListField(DynamicField(), db_field="e")
+    numbers = ListField(DynamicField(), db_field="q")
+    composites = ListField(DynamicField(), db_field="c")
+    positions = ListField(DynamicField(), db_field="g")
+    arms = ListField(LongField(), db_field="a")
+    """The keys of the arms that have a value, for ``:missing``."""
+
+    meta: Final = {
+        "collection": "resource",
+        "auto_create_index": False,
+        "shard_key": ("p",),
+        "indexes": [
+            {"name": "term", "fields": ["k", "-d", "-n"]},
+            {"name": "string", "fields": ["x"], "sparse": True},
+            {"name": "period", "fields": ["e.k", "e.l", "e.h"], "sparse": True},
+            {"name": "number", "fields": ["q.k", "q.l", "q.h"], "sparse": True},
+            {"name": "composite", "fields": ["c.k", "c.t"], "sparse": True},
+            {"name": "position", "fields": ["g.k", "g.y"], "sparse": True},
+            {"name": "change", "fields": ["s"]},
+            {"name": "type_change", "fields": ["t", "s"]},
+            {"name": "type_updated", "fields": ["t", "u"]},
+        ],
+    }
+
+
+class History(Document):  # type: ignore[misc]
+    """A past version. ``ended`` is the ``sequence`` of the write that replaced it."""
+
+    sequence = LongField(primary_key=True)
+    key = StringField(db_field="r", required=True)
+    """``Type/id``."""
+    type = StringField(db_field="t", required=True)
+    id = StringField(db_field="i", required=True)
+    number = LongField(db_field="n", required=True)
+    version = LongField(db_field="v", required=True)
+    updated = LongField(db_field="u", required=True)
+    method = IntField(db_field="m", required=True)
+    latest = LongField(db_field="w", required=True)
+    ended = LongField(db_field="o", required=True)
+    patient = StringField(db_field="p", required=True)
+    content = BinaryField(db_field="z", required=True)
+
+    meta: Final = {
+        "collection": "history",
+        "auto_create_index": False,
+        "shard_key": ("p",),
+        "indexes": [
+            {"name": "version", "fields": ["r", "-v"]},
+            {"name": "type_change", "fields": ["t", "_id"]},
+            {"name": "type_ended", "fields": ["t", "o"]},
+        ],
+    }
+
+
+class State(Document):  # type: ignore[misc]
+    """The one document ``_id: "store"``. Every group of writes changes it first, so groups of all servers take turns.
+
+    ``sequence``, ``number`` and ``latest`` are the greatest given out; ``erased`` counts removals, which are no writes.
+    """
+
+    key = StringField(primary_key=True)
+    schema = LongField(required=True)
+    index = StringField(required=True)
+    """The fingerprint of the rules that the index values were made by, "" when they have to be made anew."""
+    sequence = LongField(db_field="s", required=True)
+    number = LongField(db_field="n", required=True)
+    latest = LongField(db_field="w", required=True)
+    erased = LongField(db_field="g", required=True)
+
+    meta: Final = {"collection": "state", "auto_create_index": False, "indexes": []}
+
+
+DOCUMENTS: Final[tuple[Any, ...]] = (Resource, History, State)
+"""Every collection that the store has."""
