@@ -13,6 +13,7 @@ from typing import Any
 
 from fhir_server.definitions import Definitions
 from fhir_server.fhirpath import operators
+from fhir_server.fhirpath.arithmetic import sign
 from fhir_server.fhirpath.ast import (
     Binary,
     Call,
@@ -27,12 +28,13 @@ from fhir_server.fhirpath.ast import (
 )
 from fhir_server.fhirpath.errors import ExpressionError
 from fhir_server.fhirpath.functions import FUNCTIONS
+from fhir_server.fhirpath.moments import TEMPORAL, moment
 from fhir_server.fhirpath.node import Model, Node
 from fhir_server.fhirpath.parser import parse
-from fhir_server.fhirpath.scope import Items, Scope
+from fhir_server.fhirpath.quantities import Quantity as SystemQuantity
+from fhir_server.fhirpath.scope import Budget, Items, Scope
 from fhir_server.fhirpath.types import type_test
-from fhir_server.fhirpath.values import TEMPORAL, moment
-from fhir_server.model.dates import CHINA
+from fhir_server.fhirpath.values import TypeInfo, operand
 
 Closure = Callable[[Items, Scope], Items]
 
@@ -41,10 +43,18 @@ CONSTANTS = {
     "%loinc": "http://loinc.org",
     "%ucum": "http://unitsofmeasure.org",
 }
+ENVIRONMENT = ("%resource", "%rootResource", "%context")
 NAMED = {
     "%vs-": "http://hl7.org/fhir/ValueSet/",
     "%ext-": "http://hl7.org/fhir/StructureDefinition/",
 }
+
+
+FIELDS: dict[type, dict[str, str]] = {
+    SystemQuantity: {"value": "value", "unit": "unit"},
+    TypeInfo: {"namespace": "namespace", "name": "name", "baseType": "base"},
+}
+"""Members of System values, and the attribute that holds each."""
 
 
 class Expression:
@@ -65,7 +75,9 @@ class Expression:
         """The items that the expression selects from ``focus``."""
         items = focus if isinstance(focus, list) else [focus]
         if scope is None:
-            scope = Scope(dict.fromkeys(("%resource", "%rootResource", "%context"), items))
+            scope = Scope(dict.fromkeys(ENVIRONMENT, items))
+        else:
+            scope.budget = Budget(scope.steps)
         return self._run(items, scope)
 
     def __repr__(self) -> str:
@@ -108,6 +120,13 @@ class Compiler:
             raise self.fault(tree, f"one item is needed, found {len(items)}")
         return items[0] if items else None
 
+    def operand(self, tree: Tree, items: Items) -> Any:
+        """The one item of ``items`` as a System value, None when there is none. Complex items stay Nodes."""
+        try:
+            return operand(self.single(tree, items))
+        except ValueError as error:
+            raise self.fault(tree, str(error)) from error
+
     def boolean(self, tree: Tree, items: Items) -> bool | None:
         """``items`` as a truth value; a single item that is no Boolean counts as true (N1 §5.1.1)."""
         item = self.single(tree, items)
@@ -115,21 +134,33 @@ class Compiler:
             item = item.value
         return item if isinstance(item, bool) or item is None else True
 
+    def spender(self, tree: Tree) -> Callable[[Scope, int], None]:
+        """What loops call with the number of items they look at; it ends an evaluation that has used up its steps."""
+
+        def spend(scope: Scope, steps: int) -> None:
+            budget = scope.budget
+            budget.left -= steps
+            if budget.left < 0:
+                raise self.fault(tree, f"the evaluation takes more than {scope.steps} steps")
+
+        return spend
+
 
 def _literal(compiler: Compiler, tree: Literal) -> Closure:
     if tree.kind in TEMPORAL:
         kind, text = tree.kind, str(tree.value)
         try:
-            moment(kind, text, CHINA)
+            value: Any = moment(kind, text)
         except ValueError as error:
             raise compiler.fault(tree, str(error)) from error
-        return lambda focus, scope: [moment(kind, text, scope.zone)]
+        return lambda focus, scope: [value]
     items = [] if tree.kind == "empty" else [tree.value]
     return lambda focus, scope: items
 
 
 def _quantity(compiler: Compiler, tree: Quantity) -> Closure:
-    raise compiler.fault(tree, "quantities cannot be computed with")
+    items = [SystemQuantity(tree.value, tree.unit, tree.calendar)]
+    return lambda focus, scope: items
 
 
 def _variable(compiler: Compiler, tree: Variable) -> Closure:
@@ -138,8 +169,7 @@ def _variable(compiler: Compiler, tree: Variable) -> Closure:
     if tree.name == "$index":
         return lambda focus, scope: [] if scope.index is None else [scope.index]
     if tree.name == "$total":
-        raise compiler.fault(tree, "$total has a meaning in aggregate() only")
-
+        return _total(compiler, tree)
     constant = _constant(tree.name)
     if constant is not None:
         return lambda focus, scope: [constant]
@@ -148,6 +178,15 @@ def _variable(compiler: Compiler, tree: Variable) -> Closure:
         if tree.name not in scope.variables:
             raise compiler.fault(tree, f"{tree.name} is not known here")
         return scope.variables[tree.name]
+
+    return run
+
+
+def _total(compiler: Compiler, tree: Variable) -> Closure:
+    def run(focus: Items, scope: Scope) -> Items:
+        if scope.total is None:
+            raise compiler.fault(tree, "$total has a meaning in aggregate() only")
+        return scope.total
 
     return run
 
@@ -164,7 +203,11 @@ def _member(compiler: Compiler, tree: Member) -> Closure:
     members, name = compiler.model.members, tree.name
 
     def select(items: Items) -> Items:
-        return [found for item in items if isinstance(item, Node) for found in members(item, name)]
+        return [
+            found
+            for item in items
+            for found in (members(item, name) if isinstance(item, Node) else _of_system(item, name))
+        ]
 
     if tree.source is not None:
         source = compiler.compile(tree.source)
@@ -175,6 +218,11 @@ def _member(compiler: Compiler, tree: Member) -> Closure:
     return lambda focus, scope: (
         [item for item in focus if isinstance(item, Node) and is_kind_of(item.type, name)] or select(focus)
     )
+
+
+def _of_system(item: Any, name: str) -> Items:
+    """The members that System values have: a quantity's value and unit, what type() tells."""
+    return [getattr(item, FIELDS[type(item)][name])] if name in FIELDS.get(type(item), ()) else []
 
 
 def _call(compiler: Compiler, tree: Call) -> Closure:
@@ -192,10 +240,10 @@ def _index(compiler: Compiler, tree: Index) -> Closure:
     source, index = compiler.compile(tree.source), compiler.compile(tree.index)
 
     def run(focus: Items, scope: Scope) -> Items:
-        position = compiler.single(tree, index(focus, scope))
+        position = compiler.operand(tree, index(focus, scope))
         if position is None:
             return []
-        if not isinstance(position, int):
+        if not isinstance(position, int) or isinstance(position, bool):
             raise compiler.fault(tree, "an index is a whole number")
         return source(focus, scope)[position : position + 1] if position >= 0 else []
 
@@ -217,7 +265,7 @@ def _type_test(compiler: Compiler, tree: TypeTest) -> Closure:
 
 def _unary(compiler: Compiler, tree: Unary) -> Closure:
     source = compiler.compile(tree.source)
-    return operators.sign(compiler, tree, source)
+    return sign(compiler, tree, source)
 
 
 def _binary(compiler: Compiler, tree: Binary) -> Closure:

@@ -75,4 +75,8 @@ def unquote(source: str, token: Token, quoted: str) -> str:
             return ESCAPES[match[2]]
         raise ExpressionError(source, token.at, f"unknown escape \\{match[2]}")
 
-    return ESCAPE.sub(replace, quoted[1:-1])
+    text = ESCAPE.sub(replace, quoted[1:-1])
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise ExpressionError(source, token.at, "half of a character that needs two \\u escapes") from None

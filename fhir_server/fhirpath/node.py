@@ -6,9 +6,11 @@ Source: FHIR R4 fhirpath.html#using, json.html#primitive.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from fhir_server.definitions import Definitions
+from fhir_server.definitions.types import Element
 
 ANY_RESOURCE = frozenset({"Resource", "DomainResource"})
 
@@ -17,17 +19,26 @@ class Node:
     """One item of FHIR data.
 
     ``value`` is JSON (None for a primitive that has extensions only), ``type`` its FHIR type,
-    ``path`` where its members are defined (``Definitions.members``; "" for a primitive) and ``extra``
-    the primitive's ``_name`` twin.
+    ``path`` where its members are defined (``Definitions.members``; "" for a primitive), ``extra``
+    the primitive's ``_name`` twin, and ``element`` the definition of the element that it is (None when
+    it was not reached through one).
     """
 
-    __slots__ = ("extra", "path", "type", "value")
+    __slots__ = ("element", "extra", "path", "type", "value")
 
-    def __init__(self, value: Any, type: str, path: str, extra: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        value: Any,
+        type: str,
+        path: str,
+        extra: dict[str, Any] | None = None,
+        element: Element | None = None,
+    ) -> None:
         self.value = value
         self.type = type
         self.path = path
         self.extra = extra
+        self.element = element
 
     @classmethod
     def of(cls, resource: dict[str, Any]) -> Node:
@@ -46,11 +57,17 @@ class Step(NamedTuple):
     type: str
     path: str
     is_list: bool
+    element: Element
 
     @property
     def is_primitive(self) -> bool:
         """True when its values have no members of their own in JSON."""
         return not self.path
+
+    @property
+    def element_name(self) -> str:
+        """The name in expressions: ``value``."""
+        return self.element.name.removesuffix("[x]")
 
 
 class Model:
@@ -59,6 +76,7 @@ class Model:
     def __init__(self, definitions: Definitions) -> None:
         self.definitions = definitions
         self._steps: dict[tuple[str, str], tuple[Step, ...]] = {}
+        self._elements: dict[tuple[str, str], tuple[Step, ...]] = {}
 
     def steps(self, path: str, name: str) -> tuple[Step, ...]:
         """The JSON members that ``name`` means under ``path``: none, one, or one per type of a choice."""
@@ -71,7 +89,15 @@ class Model:
         for member in self.definitions.members(path).values():
             element = member.element
             if member.json_name == name or element.name == f"{name}[x]":
-                yield Step(member.json_name, member.type, member.path, element.is_list)
+                yield Step(member.json_name, member.type, member.path, element.is_list, element)
+
+    def elements(self, path: str, name: str) -> tuple[Step, ...]:
+        """As ``steps``, by the element's own name only: ``value``, never ``valueQuantity``."""
+        known = self._elements.get((path, name))
+        if known is None:
+            found = (step for step in self.steps(path, name) if step.element_name == name)
+            known = self._elements[path, name] = tuple(found)
+        return known
 
     def members(self, node: Node, name: str) -> list[Node]:
         """The items called ``name`` in ``node``."""
@@ -79,11 +105,21 @@ class Model:
         if not isinstance(container, dict):
             return []
         found: list[Node] = []
-        for step in self.steps(node.path or "Element", name):
+        for step in self.elements(node.path or "Element", name):
             twin = container.get("_" + step.json_name) if step.is_primitive else None
             if step.json_name in container or twin is not None:
                 found.extend(_items(step, container.get(step.json_name), twin))
         return found
+
+    def children(self, node: Node) -> list[Node]:
+        """All items directly inside ``node``, in the order of its JSON."""
+        container = node.value if node.path else node.extra
+        if not isinstance(container, dict):
+            return []
+        path = node.path or "Element"
+        keys = dict.fromkeys(key.removeprefix("_") for key in container)
+        names = dict.fromkeys(step.element_name for key in keys for step in self.steps(path, key))
+        return [item for name in names for item in self.members(node, name)]
 
     def is_kind_of(self, type: str, other: str) -> bool:
         """True when ``type`` is ``other`` or specialises it."""
@@ -98,14 +134,19 @@ class Model:
 
 def _items(step: Step, value: Any, twin: Any) -> Iterator[Node]:
     values = value if isinstance(value, list) else [value]
-    twins = twin if isinstance(twin, list) else [twin]
-    twins = twins + [None] * (len(values) - len(twins))
-    for item, extra in zip(values, twins, strict=False):
+    if twin is None:
+        for item in values:
+            if item is not None:
+                yield _item(step, item, None)
+        return
+    for item, extra in zip_longest(values, twin if isinstance(twin, list) else [twin]):
         if item is not None or extra is not None:
             yield _item(step, item, extra)
 
 
 def _item(step: Step, value: Any, extra: Any) -> Node:
     if step.type in ANY_RESOURCE:
-        return Node.of(value)
-    return Node(value, step.type, step.path, extra)
+        node = Node.of(value)
+        node.element = step.element
+        return node
+    return Node(value, step.type, step.path, extra, step.element)

@@ -42,6 +42,8 @@ DEEPEST = 120
 """Brackets and signs inside each other: what reads them calls itself."""
 LONGEST = 200
 """Trees inside each other, ``a.b.c`` and ``a | b | c`` among them: what compiles and runs them calls itself."""
+MOST_DIGITS = 60
+"""Characters of a number."""
 CALENDAR = frozenset(
     f"{unit}{ending}"
     for unit in ("year", "month", "week", "day", "hour", "minute", "second", "millisecond")
@@ -208,6 +210,8 @@ class _Parser:
         raise self.fault(f"expected a value or a path, found {token.text or 'the end'!r}")
 
     def number(self, token: Token) -> Tree:
+        if len(token.text) > MOST_DIGITS:
+            raise ExpressionError(self.source, token.at, f"a number of more than {MOST_DIGITS} characters")
         unit = self.token
         if unit.kind == "string" or (unit.kind == "name" and unit.text in CALENDAR):
             self.advance()

@@ -22,8 +22,9 @@ SYSTEM = frozenset({"Boolean", "String", "Integer", "Decimal", "Date", "DateTime
 def type_test(compiler: Compiler, tree: Tree, name: str) -> Callable[[Any], bool]:
     """The test whether an item is of type ``name`` (``Patient``, ``FHIR.Patient``, ``System.String``)."""
     space, _, short = name.rpartition(".")
-    fhir = short in compiler.model.definitions.types and space in {"", "FHIR"}
-    if not fhir and not (short in SYSTEM and space in {"", "System"}):
+    known = short in compiler.model.definitions.types
+    fhir = known and space in {"", "FHIR"}
+    if not fhir and not (short in SYSTEM and space in {"", "System"}) and not (known and space == "System"):
         raise compiler.fault(tree, f"there is no type {name}")
     is_kind_of = compiler.model.is_kind_of
 
