@@ -15,7 +15,9 @@ from fhir_server.search.parameters import SearchParameter
 class Clause:
     """``parameter[:modifier]=value,value``: the values are ORed, the clauses of a query ANDed.
 
-    ``modifier`` is None, exact, contains, missing, not, … ; for ``missing`` the one value is a bool.
+    ``modifier`` is None, exact, contains, missing, not, below (of a uri) or text (words); from ``_filter`` also equals,
+    differs, ends, gt, ge, lt and le. What else a URL may say is rewritten into these (``search.modifiers``). For
+    ``missing`` the values are bools.
     ``:[type]`` is no modifier here: its type stands in the values.
     """
 
