@@ -275,6 +275,11 @@ def store_path(settings: Settings) -> Path:
     return Path(place.removeprefix("/"))
 
 
+def is_in_use(settings: Settings) -> bool:
+    """True when a program has the store of ``FHIR_STORE`` open: a server, most likely."""
+    return SqliteStore.is_in_use(store_path(settings))
+
+
 async def _open_index(server: Server, rebuild: Rebuild) -> None:
     """Put the stored search parameters in force, and index the store again when it was indexed by other rules."""
     assert server.indexer is not None

@@ -57,7 +57,7 @@ class Row(Protocol):
 
 async def capabilities(server: Server, routes: Sequence[Row], forms: Forms, base: str) -> Outcome:
     """The CapabilityStatement of this server; made once for each ``base`` and state of the registry."""
-    key = ("capabilities", base, server.parameters.revision)
+    key = ("capabilities", base, server.parameters.revision, server.parameters.unfinished.changes)
     if key not in server.made:
         server.made[key] = orjson.dumps(_statement(server, routes, forms, base))
     return Outcome(200, resource=server.made[key])
@@ -144,7 +144,7 @@ Parameters = Mapping[str, SearchParameter]
 
 
 def _parameters(server: Server, type: str) -> Parameters:
-    return dict(sorted(server.parameters.parameters(type).items()))
+    return dict(sorted(server.parameters.searchable(type).items()))
 
 
 def _searching(type: str, parameters: Parameters, reverse: Mapping[str, Sequence[str]]) -> Json:

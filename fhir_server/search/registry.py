@@ -64,6 +64,13 @@ class Registry:
         """All parameters of ``type`` by code, those of every resource among them."""
         return self.of_type(type).parameters
 
+    def searchable(self, type: str) -> Mapping[str, SearchParameter]:
+        """Those of ``type`` whose index is complete."""
+        known = self.of_type(type).parameters
+        if not self.unfinished:
+            return known
+        return {code: each for code, each in known.items() if self.unfinished.concerns(each) is None}
+
     def arms(self, type: str) -> Mapping[int, Arm]:
         """All arms of ``type`` by key."""
         return self.of_type(type).arms
@@ -93,6 +100,16 @@ class Registry:
     def is_fixed(self, url: str) -> bool:
         """True for a parameter of R4 or of the profiles folder, which ``replace_stored`` does not touch."""
         return url in self._fixed
+
+    def is_standard(self, url: str) -> bool:
+        """True for a parameter as R4 defines it."""
+        return url in self._standard and self._by_url.get(url) == self._standard[url]
+
+    @property
+    def custom_types(self) -> frozenset[str]:
+        """The types that have parameters beyond R4's."""
+        own = self._by_url.items() - self._standard.items()
+        return self.types_of({base for _, definition in own for base in definition.base})
 
     def types_of(self, bases: Iterable[str]) -> frozenset[str]:
         """The resource types that ``bases`` stand for."""
@@ -155,9 +172,7 @@ class Registry:
 
     def custom_arms(self) -> dict[str, frozenset[int]]:
         """type → the arms that it has beyond R4's, for the types that have any."""
-        own = self._by_url.items() - self._standard.items()
-        types = self.types_of({base for _, definition in own for base in definition.base})
-        found = {type: self._added_arms(type) for type in sorted(types)}
+        found = {type: self._added_arms(type) for type in sorted(self.custom_types)}
         return {type: arms for type, arms in found.items() if arms}
 
     def _added_arms(self, type: str) -> frozenset[int]:

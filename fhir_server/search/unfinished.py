@@ -39,16 +39,20 @@ class Progress:
 
 
 class Unfinished(dict[int, Progress]):
-    """arm key → how far its rows are. Empty when every index is complete."""
+    """arm key → how far its rows are. Empty when every index is complete. ``changes`` counts what came and went."""
+
+    changes = 0
 
     def hold(self, keys: Iterable[int], progress: Progress) -> None:
         """From now on ``keys`` cannot be searched."""
         self.update(dict.fromkeys(keys, progress))
+        self.changes += 1
 
     def release(self, keys: Iterable[int]) -> None:
         """The rows of ``keys`` are complete."""
         for key in keys:
             self.pop(key, None)
+        self.changes += 1
 
     def concerns(self, parameter: SearchParameter) -> Progress | None:
         """How far ``parameter`` is, None when it is complete."""

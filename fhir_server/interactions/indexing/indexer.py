@@ -30,24 +30,16 @@ AGAIN_AFTER: Final = 5.0
 
 
 class Indexer:
-    """The index of one store. ``open`` it first; then ``run`` it in a task, or ``work_off`` what there is.
-
-    ``idle``: how long others have the writer for themselves after each step, as a multiple of the step.
-    """
+    """The index of one store. ``open`` it first; then ``run`` it in a task, or ``work_off`` what there is."""
 
     def __init__(
-        self,
-        store: Store,
-        registry: Registry,
-        now: Callable[[], datetime],
-        new_id: Callable[[], str],
-        idle: float = 1.0,
+        self, store: Store, registry: Registry, now: Callable[[], datetime], new_id: Callable[[], str]
     ) -> None:
         self.registry = registry
         self.ledger = Ledger(store, now)
         self._store = store
         self._new_id = new_id
-        self._work = Work(store, registry, self.ledger, idle)
+        self._work = Work(store, registry, self.ledger)
         self._renewing = asyncio.Lock()
         self._stirred = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -144,6 +136,10 @@ class Indexer:
         self._stirred.set()
 
     # ── work ──────────────────────────────────────────────────────────────────
+
+    def hurry(self) -> None:
+        """Nobody else wants the writer: take no breaks between the steps."""
+        self._work.steps.idle = 0.0
 
     async def run(self) -> None:
         """Do jobs as they come, until the task is cancelled."""

@@ -21,18 +21,18 @@ MOST: Final = 2_000
 class Steps:
     """Takes turns. ``idle``: how long the others have for themselves after each, as a multiple of the turn."""
 
-    def __init__(self, store: Store, idle: float) -> None:
+    def __init__(self, store: Store) -> None:
+        self.idle = 1.0
         self._store = store
-        self._idle = idle
         self._pieces = FIRST
 
     async def take(self, act: Callable[[Transaction, int], Awaitable[T]]) -> T:
         """Call ``act`` with a transaction and how many pieces of work it may do; what it returned, committed."""
         async with self._store.transaction() as transaction:
             started = perf_counter()
-            result = await act(transaction, self._pieces)
+            result = await act(transaction, min(MOST, self._pieces))
             spent = perf_counter() - started
         faster = TURN / max(spent, TURN / MOST)
-        self._pieces = max(1, min(MOST, int(self._pieces * min(2.0, faster))))
-        await asyncio.sleep(spent * self._idle)
+        self._pieces = max(1, int(min(MOST, self._pieces) * min(2.0, faster)))
+        await asyncio.sleep(spent * self.idle)
         return result

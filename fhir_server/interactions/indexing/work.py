@@ -20,25 +20,29 @@ SAVED_EVERY: Final = 2.0
 class Work:
     """Does units, step by step; what a step did is noted when it is committed.
 
-    When parameters are retired meanwhile, the unit changes: it is looked at before each step. ``idle``: see Steps.
+    When parameters are retired meanwhile, the unit changes: it is looked at before each step.
     """
 
-    def __init__(self, store: Store, registry: Registry, ledger: Ledger, idle: float) -> None:
+    def __init__(self, store: Store, registry: Registry, ledger: Ledger) -> None:
         self._store = store
         self._registry = registry
         self._ledger = ledger
-        self._steps = Steps(store, idle)
+        self.steps = Steps(store)
+        self._saved = perf_counter()
 
     async def do(self, job: Job, unit: Unit) -> None:
         """Begin or take up ``unit`` and end it; then its arms can be searched."""
         await self._begin(unit)
-        await self._ledger.save(job)
-        saved = perf_counter()
+        if unit.total:  # else a restart has nothing to lose
+            await self._save(job)
         while unit.is_open:
             await (self._build(unit) if unit.dropped else self._drop(unit))
-            if not unit.is_open or perf_counter() - saved > SAVED_EVERY:
-                await self._ledger.save(job)
-                saved = perf_counter()
+            if (unit.total and not unit.is_open) or perf_counter() - self._saved > SAVED_EVERY:
+                await self._save(job)
+
+    async def _save(self, job: Job) -> None:
+        await self._ledger.save(job)
+        self._saved = perf_counter()
 
     async def _begin(self, unit: Unit) -> None:
         if unit.whole and unit.state == "waiting":
@@ -58,11 +62,11 @@ class Work:
         async def remove(transaction: Transaction, pieces: int) -> bool:
             return await transaction.unindex(drop, pieces) < pieces
 
-        is_last = await self._steps.take(remove)
+        is_last = await self.steps.take(remove)
         unit.dropped = is_last and drop == unit.drop
 
     async def _build(self, unit: Unit) -> None:
-        step = await self._steps.take(lambda transaction, pieces: self._index(transaction, pieces, unit))
+        step = await self.steps.take(lambda transaction, pieces: self._index(transaction, pieces, unit))
         unit.done = min(unit.done + step.count, unit.total)
         unit.position = step.position or unit.position
         if step.position is None and unit.dropped:
@@ -80,3 +84,5 @@ class Work:
             self._ledger.complete.add(unit.type, custom)
         self._registry.unfinished.release(unit.keys)
         self._ledger.close(self._registry.unfinished)
+        if unit.whole:
+            unit.drop = unit.build = frozenset()
