@@ -31,4 +31,9 @@ def implicit_range(text: str) -> tuple[float, float]:
     low, high = float(_EXACT.subtract(value, half)), float(_EXACT.add(value, half))
     if math.isinf(low) or math.isinf(high):
         raise ValueError(f"the number {text[:40]!r} is too large")
-    return low, high
+    return low, beyond(float(value), high)
+
+
+def beyond(value: float, high: float) -> float:
+    """``high``, or the next double after ``value`` when a range is narrower than doubles lie apart: it holds ``value``."""
+    return high if high > value else math.nextafter(value, math.inf)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from fhir_server.model.decimals import beyond
 from fhir_server.model.ucum import commensurable, equivalents
 from fhir_server.search.index import NumberRow
 from fhir_server.search.parameters import SearchParameter
@@ -52,7 +53,7 @@ def _converted(number: NumberValue, unit: str) -> Iterator[QuantityValue]:
         found = {other: [float(each * factor) for each in exact] for other, factor in factors.items()}
     for other, (value, low, high) in found.items():
         if other != unit:
-            yield QuantityValue(NumberValue(number.prefix, value, low, high), UCUM, other)
+            yield QuantityValue(NumberValue(number.prefix, value, low, beyond(value, high)), UCUM, other)
 
 
 # ── rows ──────────────────────────────────────────────────────────────────────
