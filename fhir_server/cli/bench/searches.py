@@ -23,11 +23,11 @@ Json = dict[str, Any]
 
 
 class Facts(NamedTuple):
-    """What there is: patients' ids and identifiers (``system|value``), and heights with their month."""
+    """What there is: patients' ids and identifiers (``system|value``), and heights with their year."""
 
     patients: Sequence[str]
     identifiers: Sequence[str]
-    heights: Sequence[tuple[float, str]]
+    heights: Sequence[tuple[float, int]]
 
 
 async def discover(http: httpx.AsyncClient, base: str) -> Facts:
@@ -38,7 +38,7 @@ async def discover(http: httpx.AsyncClient, base: str) -> Facts:
     ids = list(dict.fromkeys(each["subject"]["reference"].rpartition("/")[2] for each in heights))
     people = await _resources(http, f"{base}/Patient?_id={','.join(ids)}&_count={DIFFERENT}")
     named = [f"{one['identifier'][0]['system']}|{one['identifier'][0]['value']}" for one in people]
-    measured = [(each["valueQuantity"]["value"], each["effectiveDateTime"][:7]) for each in heights]
+    measured = [(each["valueQuantity"]["value"], int(each["effectiveDateTime"][:4])) for each in heights]
     if not (ids and named and measured):
         raise OSError("the benchmark's data set has no patients with heights: is it loaded?")
     return Facts(ids, named, measured)
@@ -71,8 +71,8 @@ def _quantity(token: str, facts: Facts) -> Plan:
 
 
 def _date_range(token: str, facts: Facts) -> Plan:
-    months = [month for _, month in facts.heights]
-    urls = [f"Observation?code={_q(HEIGHT)}&date=ge{month}&date=le{month}&_count=10" for month in months]
+    years = [year for _, year in facts.heights]
+    urls = [f"Observation?code={_q(HEIGHT)}&date=ge{y}-01&date=lt{y + 1}-02&_count=10" for y in years]
     return Plan(_gets(token, urls), 200, HIT)
 
 
