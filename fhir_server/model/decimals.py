@@ -35,5 +35,5 @@ def implicit_range(text: str) -> tuple[float, float]:
 
 
 def beyond(value: float, high: float) -> float:
-    """``high``, or the next double after ``value`` when a range is narrower than doubles lie apart: it holds ``value``."""
+    """``high``, or the next double after ``value`` when the range is narrower than doubles lie apart."""
     return high if high > value else math.nextafter(value, math.inf)
