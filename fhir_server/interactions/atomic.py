@@ -2,56 +2,54 @@
 
 Everything is checked before the store transaction opens, so that all faults of all entries are told
 at once. Inside it: deletes; then every entry's id is decided; then references are resolved and
-creates, updates and patches written; then reads.
+creates, updates and patches written; then operations that change something; then reads.
 Source: FHIR R4 http.html#trules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 import orjson
 
 from fhir_server.errors import NotSupported
-from fhir_server.interactions.batch import (
-    ORDER,
-    Context,
-    Perform,
-    read_entry,
-    search_entry,
-    vread_entry,
-)
-from fhir_server.interactions.context import Outcome
-from fhir_server.interactions.delete import remove_current
-from fhir_server.interactions.entries import Entry, at, patch_of, raise_all
-from fhir_server.interactions.links import references_in, resolve_patch
+from fhir_server.interactions.batch import ALONE, Context
+from fhir_server.interactions.context import Outcome, Server
+from fhir_server.interactions.delete import remove_current, remove_matches
+from fhir_server.interactions.entries import STAGES, Entry, Faults, patch_of
+from fhir_server.interactions.joined import Joined
+from fhir_server.interactions.links import references_in
 from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.patch import modify_current
-from fhir_server.interactions.patches import parse_patch
+from fhir_server.interactions.patches import Make, parse_patch
 from fhir_server.interactions.pending import Pending
 from fhir_server.interactions.resolve import conditional_references, look_up, require_resolved
 from fhir_server.interactions.responses import response
-from fhir_server.interactions.targets import Target, address_book, find_targets, require_distinct
+from fhir_server.interactions.targets import Finder, address_book, require_distinct, versioned_names
 from fhir_server.interactions.update import put_current, require_own_id
 from fhir_server.interactions.write import Corridor, accept, corridor
 from fhir_server.model.resource import Resource
-from fhir_server.model.rewriting import reference_rewriter
+from fhir_server.model.rewriting import Rewrite, reference_rewriter
 from fhir_server.security.access import check_access
 from fhir_server.store import Record, Transaction
 
-READS: Mapping[str, Perform] = {"read": read_entry, "vread": vread_entry, "search": search_entry}
+ACTS = ("operation", "delete-history")
+"""Stages of what changes something after the writes. It may look at them, so it comes later than R4 puts a POST."""
 
 
 @dataclass(slots=True)
 class Work:
-    """One transaction under way: ``targets`` by entry index, ``addresses`` by name, ``results`` by entry index."""
+    """One transaction under way. ``context`` is for what takes part in it: its server sees the open transaction.
+
+    ``addresses`` by name, ``results`` by entry index.
+    """
 
     context: Context
     writing: Corridor
     pace: Pace
-    targets: dict[int, Target] = field(default_factory=dict)
+    finder: Finder
     addresses: dict[str, str] = field(default_factory=dict)
     results: dict[int, Outcome] = field(default_factory=dict)
 
@@ -66,17 +64,17 @@ async def run_transaction(
 
     Raises one error with the faults of all that could not be, else what made it fail; then nothing was written.
     """
-    raise_all([(entry, entry.error) for entry in entries if entry.error is not None])
+    _raise_faults(entries)
     async with corridor(context.server, context.caller) as writing:
-        work = Work(replace(context, reading=writing.transaction), writing, pace)
-        by = {name: [entry for entry in entries if entry.interaction == name] for name in ORDER}
-        for entry in by["delete"]:
-            await _carry_out(work, entry, _delete)
+        inside = replace(context, server=_within(context.server, writing))
+        work = Work(inside, writing, pace, Finder(inside, writing.transaction, pace))
+        by = {stage: [entry for entry in entries if entry.stage == stage] for stage in STAGES}
+        await _delete_all(work, by["delete"])
         writes = [*by["create"], *by["update"], *by["patch"]]
-        await _write_all(work, writes, by["delete"])
-        for name, perform in READS.items():
-            for entry in by[name]:
-                await _carry_out(work, entry, _reader(perform))
+        acts = [entry for stage in ACTS for entry in by[stage]]
+        await _write_all(work, writes, [*by["delete"], *writes, *_changing(context.server, acts)])
+        await _carry_out_all(work, acts, _alone)
+        await _carry_out_all(work, by["read"], _alone)
         if also is not None:
             await also(writing.transaction, _left(work, entries))
     answers = []
@@ -84,6 +82,19 @@ async def run_transaction(
         answers.append(response(work.results[entry.index], entry, context.base, context.prefer))
         await pace()
     return answers
+
+
+def _raise_faults(entries: Sequence[Entry]) -> None:
+    faults = Faults()
+    for entry in entries:
+        if entry.error is not None:
+            faults.note(entry, entry.error)
+    faults.raise_any()
+
+
+def _within(server: Server, writing: Corridor) -> Server:
+    """``server`` for whatever takes part in what is being written."""
+    return replace(server, store=Joined(server.store, writing.transaction), within=writing)
 
 
 def _left(work: Work, entries: Sequence[Entry]) -> list[Record]:
@@ -97,22 +108,47 @@ def _left(work: Work, entries: Sequence[Entry]) -> list[Record]:
 
 def accept_entry(context: Context, entry: Entry, resource: Resource | None) -> None:
     """Check one entry, and note the references of its ``resource``. Raises what ``write.accept`` raises, and more."""
-    check_access(context.caller, entry.interaction, entry.address.type)
+    if entry.interaction == "delete-history":
+        check_access(context.caller, "purge", entry.address.type)
+    else:
+        check_access(context.caller, entry.interaction, entry.address.type)
     if entry.interaction in {"create", "update"} and resource is not None:
         issues = accept(context.server, context.caller, entry.interaction, resource, entry.type)
         entry.warnings = tuple(issues)
         entry.references = _references(resource)
+        entry.version = resource.data.get("meta", {}).get("versionId")
         if entry.address.id is not None:
             require_own_id(resource, entry.address.id)
     elif entry.interaction == "patch":
-        parse_patch(context.server, *patch_of(entry))
-    elif entry.interaction == "history":
-        raise NotSupported("a history is not read in a transaction; use a batch", expression="http.url")
+        body, content_type = patch_of(entry)
+        parse_patch(context.server, body, content_type)
+        entry.references = frozenset(references_in(body))
+    elif entry.interaction == "operation" and _is_alone(context.server, entry):
+        raise NotSupported(
+            f"${entry.address.operation} does its work in steps of its own and cannot be part of a transaction; "
+            "use a batch",
+            expression="http.url",
+        )
 
 
 def _references(resource: Resource) -> frozenset[str]:
     """The texts of its references; a Bundle's own lead to its own entries."""
     return frozenset(references_in(resource.raw)) if resource.type != "Bundle" else frozenset()
+
+
+def _is_alone(server: Server, entry: Entry) -> bool:
+    known = server.operations.get(entry.address.operation or "", ())
+    return any(operation.alone for operation in known)
+
+
+def _changing(server: Server, acts: Sequence[Entry]) -> list[Entry]:
+    """Those of ``acts`` that change the resource their URL names."""
+    return [entry for entry in acts if entry.interaction != "operation" or _changes_instance(server, entry)]
+
+
+def _changes_instance(server: Server, entry: Entry) -> bool:
+    known = server.operations.get(entry.address.operation or "", ())
+    return any(operation.affects_state for operation in known if operation.level == "instance")
 
 
 # ── inside it ─────────────────────────────────────────────────────────────────
@@ -123,12 +159,24 @@ Step = Callable[[Work, Entry], Awaitable[Outcome]]
 async def _carry_out(work: Work, entry: Entry, step: Step) -> None:
     """Run ``step`` for ``entry`` and keep its result, together with what rules had to say."""
     told, pointed = len(work.writing.issues), len(work.writing.pointers)
-    with at(entry):
-        outcome = await step(work, entry)
-    issues = (*entry.warnings, *work.writing.issues[told:])
+    outcome = await step(work, entry)
+    issues = (*entry.warnings, *outcome.issues, *work.writing.issues[told:])
     work.results[entry.index] = msgspec.structs.replace(outcome, issues=issues) if issues else outcome
     _place_pointers(work.writing, pointed, entry)
     await work.pace()
+
+
+async def _carry_out_all(work: Work, entries: Sequence[Entry], step: Step) -> None:
+    """``step`` for each of ``entries``. Raises with the faults of all that fail: nothing will be kept anyway."""
+    faults = Faults()
+    for entry in entries:
+        with faults.of(entry):
+            await _carry_out(work, entry, step)
+    faults.raise_any()
+
+
+async def _alone(work: Work, entry: Entry) -> Outcome:
+    return await ALONE[entry.interaction](work.context, entry)
 
 
 def _place_pointers(writing: Corridor, start: int, entry: Entry) -> None:
@@ -139,26 +187,32 @@ def _place_pointers(writing: Corridor, start: int, entry: Entry) -> None:
         writing.pointers[number] = pointer._replace(expression=f"{prefix}.{rest}" if rest else prefix)
 
 
+async def _delete_all(work: Work, entries: Sequence[Entry]) -> None:
+    """Decide what all of them mean before any of it goes."""
+    await work.finder.deletes(entries)
+    await _carry_out_all(work, entries, _delete)
+
+
 async def _delete(work: Work, entry: Entry) -> Outcome:
-    return await remove_current(work.writing, entry.type, str(entry.address.id), if_match=entry.if_match)
+    writing = work.writing
+    if entry.address.id is not None:
+        return await remove_current(writing, entry.type, entry.id, if_match=entry.if_match)
+    ids = work.finder.found[entry.index].ids
+    found = await writing.transaction.read_many([(entry.type, id) for id in ids])
+    return await remove_matches(writing, found, entry.if_match)
 
 
-def _reader(perform: Perform) -> Step:
-    async def read(work: Work, entry: Entry) -> Outcome:
-        return await perform(work.context, entry)
-
-    return read
-
-
-async def _write_all(work: Work, writes: Sequence[Entry], deletes: Sequence[Entry]) -> None:
+async def _write_all(work: Work, writes: Sequence[Entry], changing: Sequence[Entry]) -> None:
     """Decide every id, then write in rounds: what waits for a conditional reference comes after what it may find."""
-    transaction = work.writing.transaction
-    work.targets = await find_targets(work.context, transaction, (*deletes, *writes), work.pace)
-    await require_distinct((*deletes, *writes), work.targets, work.pace)
-    work.addresses = await address_book(writes, work.targets, work.pace)
+    transaction, targets = work.writing.transaction, work.finder.found
+    await work.finder.writes(writes)
+    await require_distinct(changing, targets, work.pace)
+    work.addresses = await address_book(writes, targets, work.pace)
+    if any("/_history/" in text for entry in writes for text in entry.references):
+        work.addresses |= await versioned_names(writes, targets, transaction)
     await require_resolved(writes, work.addresses, work.pace)
-    waiting: Sequence[Entry] = [entry for entry in writes if work.targets[entry.index].is_written]
-    open_ones = conditional_references(waiting, work.context.server.definitions)
+    waiting: Sequence[Entry] = [entry for entry in writes if targets[entry.index].is_written]
+    open_ones = conditional_references(waiting, work.context.server.definitions) - work.addresses.keys()
     while waiting:
         ready = [entry for entry in waiting if not entry.references & open_ones]
         await _write_round(work, ready, waiting)
@@ -171,7 +225,7 @@ async def _write_all(work: Work, writes: Sequence[Entry], deletes: Sequence[Entr
 
 
 def _answer_unwritten(work: Work, entry: Entry) -> None:
-    target = work.targets[entry.index]
+    target = work.finder.found[entry.index]
     if target.existing is not None:
         work.results[entry.index] = Outcome(200, target.existing)
     elif target.first is not None:
@@ -180,23 +234,27 @@ def _answer_unwritten(work: Work, entry: Entry) -> None:
 
 async def _write_round(work: Work, ready: Sequence[Entry], waiting: Sequence[Entry]) -> None:
     """Write ``ready``; rules may look at all of ``waiting`` that is not written yet."""
-    pending = work.writing.pending = Pending()
+    pending, targets = Pending(), work.finder.found
+    work.writing.pending = pending
     rewrite = reference_rewriter(work.addresses, work.context.server.definitions.members)
     for entry in waiting:
         if entry.interaction != "patch":
             raw = entry.raw if entry.kind == "Bundle" else rewrite(entry.raw)
-            pending.add(entry.type, work.targets[entry.index].id, raw)
+            pending.add(entry.type, targets[entry.index].id, raw)
         await work.pace()
+    faults = Faults()
     for entry in ready:
-        sent = pending.take(entry.type, work.targets[entry.index].id)
-        await _carry_out(work, entry, _patch if sent is None else _writer(sent))
+        sent = pending.take(entry.type, targets[entry.index].id)
+        with faults.of(entry):
+            await _carry_out(work, entry, _patcher(rewrite) if sent is None else _writer(sent))
+    faults.raise_any()
 
 
 def _writer(raw: bytes) -> Step:
     """The step that writes ``raw``, the entry's resource with its references resolved."""
 
     async def write(work: Work, entry: Entry) -> Outcome:
-        id = work.targets[entry.index].id
+        id = work.finder.found[entry.index].id
         resource = Resource(raw, orjson.loads(raw))
         if entry.interaction == "create":
             return Outcome(201, await work.writing.put(resource, id, None, method="POST"))
@@ -207,9 +265,24 @@ def _writer(raw: bytes) -> Step:
     return write
 
 
-async def _patch(work: Work, entry: Entry) -> Outcome:
-    id = work.targets[entry.index].id
-    body, content_type = patch_of(entry)
-    make = parse_patch(work.context.server, resolve_patch(body, work.addresses), content_type)
-    record = await modify_current(work.writing, entry.type, id, make, method="PATCH", if_match=entry.if_match)
-    return Outcome(200, record)
+def _patcher(rewrite: Rewrite) -> Step:
+    """The step that patches, and resolves the references that the patch brought."""
+
+    async def patch(work: Work, entry: Entry) -> Outcome:
+        id = work.finder.found[entry.index].id
+        make = _resolving(parse_patch(work.context.server, *patch_of(entry)), rewrite)
+        record = await modify_current(
+            work.writing, entry.type, id, make, method="PATCH", if_match=entry.if_match
+        )
+        return Outcome(200, record)
+
+    return patch
+
+
+def _resolving(make: Make, rewrite: Rewrite) -> Make:
+    def resolved(resource: Resource) -> Resource:
+        changed = make(resource)
+        raw = rewrite(changed.raw)
+        return changed if raw is changed.raw else Resource.parse(raw)
+
+    return resolved

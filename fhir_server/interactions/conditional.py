@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl
 
 from fhir_server.errors import Conflict, InvalidContent, Issue, PreconditionFailed
 from fhir_server.interactions.context import Server
+from fhir_server.interactions.lookups import parse_search
 from fhir_server.model.resource import Json
-from fhir_server.search.query import Query, parse_query
+from fhir_server.search.query import Query
 from fhir_server.security.access import narrow
 from fhir_server.security.caller import Caller
 from fhir_server.store import Reading, Record, Transaction
@@ -91,7 +92,7 @@ def require_absent(if_none_match: str | None, current: Record | None) -> None:
         )
 
 
-def parse_criteria(server: Server, caller: Caller, type: str, criteria: str, base: str = "") -> Query:
+async def parse_criteria(server: Server, caller: Caller, type: str, criteria: str, base: str = "") -> Query:
     """The query that ``criteria`` (``identifier=a|b``, with or without ``Type?``) asks, for at most two hits.
 
     Raises InvalidSearch for what a search would refuse, PreconditionFailed when it would match everything.
@@ -99,7 +100,7 @@ def parse_criteria(server: Server, caller: Caller, type: str, criteria: str, bas
     head, mark, tail = criteria.partition("?")
     is_address = bool(mark) and "=" not in head
     pairs = parse_qsl(tail if is_address else criteria, keep_blank_values=True)
-    query = parse_query(server.parameters, type, pairs, zone=server.timezone, base_url=base or None)
+    query = await parse_search(server, server.store, type, pairs, base=base)
     if not query.clauses:
         raise PreconditionFailed(
             f"the criteria for {type} name no search parameter: they would match everything"

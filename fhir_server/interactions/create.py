@@ -30,7 +30,7 @@ async def create(
     warnings = accept(server, caller, "create", resource, type)
     criteria = None
     if if_none_exist is not None:
-        criteria = parse_criteria(server, caller, resource.type, if_none_exist, base)
+        criteria = await parse_criteria(server, caller, resource.type, if_none_exist, base)
     async with corridor(server, caller) as writing:
         existing = await find_one(writing.transaction, criteria) if criteria else None
         if existing is not None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
+
 from fhir_server.errors import Issue, PreconditionFailed
 from fhir_server.interactions.conditional import parse_criteria, require_match
 from fhir_server.interactions.context import Outcome, Server
@@ -38,11 +40,14 @@ async def delete(
     """
     require_type(server, type)
     check_access(caller, "delete", type)
-    query = parse_criteria(server, caller, type, criteria, base) if criteria is not None else None
+    query = await parse_criteria(server, caller, type, criteria, base) if criteria is not None else None
     async with corridor(server, caller) as writing:
         if query is None:
-            return await remove_current(writing, type, str(id), if_match=if_match)
-        return await remove_matches(writing, await find_deleted(server, writing.transaction, query), if_match)
+            done = await remove_current(writing, type, str(id), if_match=if_match)
+        else:
+            found = await find_deleted(server, writing.transaction, query)
+            done = await remove_matches(writing, found, if_match)
+    return msgspec.structs.replace(done, issues=(*done.issues, *writing.issues))
 
 
 async def find_deleted(server: Server, reading: Reading, criteria: Query) -> list[Record]:
@@ -69,11 +74,11 @@ async def remove_matches(writing: Corridor, found: list[Record], if_match: str |
     if len(found) < 2:
         version = await require_match(writing.server, writing.caller, if_match, found[0] if found else None)
         record = await writing.remove(found[0], if_match=version) if found else None
-        return Outcome(204, record, issues=tuple(writing.issues))
+        return Outcome(204, record)
     for record in found:
         await remove_current(writing, record.type, record.id)
     told = Issue("information", "informational", f"{len(found)} resources were deleted")
-    return Outcome(204, issues=(told, *writing.issues))
+    return Outcome(204, issues=(told,))
 
 
 async def remove_current(writing: Corridor, type: str, id: str, *, if_match: str | None = None) -> Outcome:
@@ -82,4 +87,4 @@ async def remove_current(writing: Corridor, type: str, id: str, *, if_match: str
     version = await require_match(writing.server, writing.caller, if_match, before)
     if before is None or before.deleted:
         return Outcome(204, before)
-    return Outcome(204, await writing.remove(before, if_match=version), issues=tuple(writing.issues))
+    return Outcome(204, await writing.remove(before, if_match=version))

@@ -7,14 +7,13 @@ Source: FHIR R4 http.html#trules, bundle.html#references.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import orjson
 
 URN = ("urn:uuid:", "urn:oid:")
 CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)", re.DOTALL)
 _RESTFUL = re.compile(r".*/([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})")
-_URN_STRING = re.compile(rb'"(urn:(?:uuid|oid):[^"\\]*)"')
 _REFERENCE = re.compile(rb'"reference"\s*:\s*"((?:[^"\\]|\\.)*)"')
 
 
@@ -39,13 +38,3 @@ def names_of(full_url: str | None) -> Iterator[str]:
         match = _RESTFUL.fullmatch(full_url) if "/" in full_url else None
         if match:
             yield match[1]
-
-
-def resolve_patch(patch: bytes, addresses: Mapping[str, str]) -> bytes:
-    """A JSON Patch with every string that is an entry's ``urn:uuid`` replaced by where the entry is kept."""
-
-    def replaced(match: re.Match[bytes]) -> bytes:
-        address = addresses.get(match[1].decode())
-        return match[0] if address is None else b'"%b"' % address.encode()
-
-    return _URN_STRING.sub(replaced, patch)

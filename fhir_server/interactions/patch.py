@@ -39,7 +39,7 @@ async def patch(
     require_type(server, type)
     check_access(caller, "patch", type)
     make = parse_patch(server, body, content_type)
-    query = parse_criteria(server, caller, type, criteria, base) if criteria is not None else None
+    query = await parse_criteria(server, caller, type, criteria, base) if criteria is not None else None
     async with corridor(server, caller) as writing:
         target = str(id) if query is None else (await require_one(writing.transaction, query)).id
         record = await modify_current(writing, type, target, make, method="PATCH", if_match=if_match)

@@ -11,7 +11,7 @@ from fhir_server.interactions.context import Outcome, Server
 from fhir_server.interactions.write import require_type
 from fhir_server.security.access import check_access
 from fhir_server.security.caller import Caller
-from fhir_server.store import Reading, Record
+from fhir_server.store import Record
 
 
 async def read(
@@ -21,20 +21,21 @@ async def read(
     id: str,
     *,
     if_none_match: str | None = None,
-    reading: Reading | None = None,
+    if_modified_since: int | None = None,
 ) -> Outcome:
-    """The current version: 200, or 304 when it is the one that ``if_none_match`` names.
+    """The current version: 200, or 304 when it is the one that ``if_none_match`` names or, without that, was written
+    before ``if_modified_since`` (microseconds since 1970 UTC).
 
-    ``reading`` is an open transaction to read in, None for what is committed. Raises NotFound, and
-    Gone with the deletion's ETag.
+    Raises NotFound, and Gone with the deletion's ETag.
     """
     require_type(server, type)
     check_access(caller, "read", type)
-    kept = await (reading or server.store).read(type, id)
+    kept = await server.store.read(type, id)
     record = require_here(kept or server.own.read(server, type, id), type, id)
     if if_none_match is not None and is_match("If-None-Match", if_none_match, record):
         return Outcome(304, record)
-    return Outcome(200, record)
+    is_known = if_none_match is None and if_modified_since is not None and record.updated < if_modified_since
+    return Outcome(304 if is_known else 200, record)
 
 
 def require_here(record: Record | None, type: str, id: str) -> Record:

@@ -19,6 +19,7 @@ from fhir_server.interactions.context import Server
 from fhir_server.interactions.entries import Entry, place
 from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.write import require_type, require_valid
+from fhir_server.model.dates import parse_interval
 from fhir_server.model.resource import Json, Resource, parse_json
 
 Raw = msgspec.Raw
@@ -149,16 +150,39 @@ def _renumbered(issue: Issue, index: int) -> Issue:
 def _understand(index: int, frame: Json, base: str) -> Entry:
     request: Mapping[str, Any] = frame["request"]
     address = parse_address(request["url"], base)
+    interaction = interaction_at(request["method"], address)
+    _require_conditions(index, request, interaction)
+    since = request.get("ifModifiedSince")
     return Entry(
         index,
         frame.get("fullUrl"),
         request["method"],
-        interaction_at(request["method"], address),
+        interaction,
         address,
         if_match=request.get("ifMatch"),
         if_none_match=request.get("ifNoneMatch"),
         if_none_exist=request.get("ifNoneExist"),
+        if_modified_since=parse_interval(since)[1] if since is not None else None,
     )
+
+
+CONDITIONS: Mapping[str, frozenset[str]] = {
+    "ifMatch": frozenset({"update", "patch", "delete", "operation"}),
+    "ifNoneMatch": frozenset({"update", "read", "vread"}),
+    "ifModifiedSince": frozenset({"read"}),
+    "ifNoneExist": frozenset({"create"}),
+}
+"""Condition of a request → the interactions that heed it. With any other it is refused: never ignored in silence."""
+
+
+def _require_conditions(index: int, request: Mapping[str, Any], interaction: str) -> None:
+    for name, heeded in CONDITIONS.items():
+        if name in request and interaction not in heeded:
+            raise InvalidContent(
+                f"{name} has no meaning for {interaction}; it goes with {', '.join(sorted(heeded))}",
+                expression=f"{place(index)}.request.{name}",
+                code="invalid",
+            )
 
 
 _WITH_BODY = frozenset({"create", "update", "patch"})
@@ -168,9 +192,10 @@ def _require_sense(server: Server, entry: Entry) -> None:
     """Raises when the type is unknown, or the resource is missing or superfluous."""
     if entry.address.type is not None:
         require_type(server, entry.address.type)
-    if (entry.interaction in _WITH_BODY) == bool(entry.raw):
+    may_have = entry.interaction in _WITH_BODY or entry.stage == "operation"
+    if bool(entry.raw) == may_have or entry.stage == "operation":
         return
-    need = "needs a" if entry.interaction in _WITH_BODY else "must not have a"
+    need = "needs a" if may_have else "must not have a"
     raise InvalidContent(
         f"{entry.method} {need} resource", expression=f"{place(entry.index)}.resource", code="required"
     )

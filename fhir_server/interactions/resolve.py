@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from fhir_server.definitions import Definitions
-from fhir_server.errors import FhirError, InvalidContent, Issue, Unprocessable
+from fhir_server.errors import InvalidContent, Issue, Unprocessable
 from fhir_server.interactions.batch import Context
 from fhir_server.interactions.conditional import find_one, parse_criteria
-from fhir_server.interactions.entries import Entry, at, raise_all
+from fhir_server.interactions.entries import Entry, Faults
 from fhir_server.interactions.links import CONDITIONAL, URN
 from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.references import reference_elements
@@ -20,14 +20,14 @@ from fhir_server.store import Reading
 
 async def require_resolved(entries: Iterable[Entry], addresses: Mapping[str, str], pace: Pace) -> None:
     """Raises InvalidContent naming each ``urn:uuid`` reference that no entry's fullUrl answers."""
-    faults: list[tuple[Entry, FhirError]] = []
+    faults = Faults()
     for entry in entries:
         lost = {text for text in entry.references if text.startswith(URN) and text not in addresses}
         if lost:
             issues = _issues(entry, lost, "not-found", "no entry of the Bundle has the fullUrl {}")
-            faults.append((entry, InvalidContent(issues=list(issues))))
+            faults.note(entry, InvalidContent(issues=list(issues)))
         await pace()
-    raise_all(faults)
+    faults.raise_any()
 
 
 def conditional_references(entries: Iterable[Entry], definitions: Definitions) -> set[str]:
@@ -47,34 +47,46 @@ async def look_up(
     """
     found: dict[str, str] = {}
     asked: set[str] = set()
+    faults = Faults()
     for entry in entries:
-        for text in (entry.references & set(texts)) - asked:
+        for text in sorted((entry.references & set(texts)) - asked):
             asked.add(text)
-            with at(entry):
+            with faults.of(entry):
                 address = await _look_up_one(context, reading, text)
-            if address is not None:
-                found[text] = address
+                if address is not None:
+                    found[text] = address
+    faults.raise_any()
     if is_last and not found:
-        raise_all(list(_unanswered(entries, texts)))
+        _raise_unanswered(entries, texts)
     return found
 
 
 async def _look_up_one(context: Context, reading: Reading, text: str) -> str | None:
     type, _, criteria = text.partition("?")
-    query = parse_criteria(context.server, context.caller, type, criteria, context.base)
+    query = await parse_criteria(context.server, context.caller, type, criteria, context.base)
     record = await find_one(reading, query)
     return f"{record.type}/{record.id}" if record else None
 
 
-def _unanswered(entries: Sequence[Entry], texts: Collection[str]) -> Iterator[tuple[Entry, FhirError]]:
+def _raise_unanswered(entries: Sequence[Entry], texts: Collection[str]) -> None:
+    faults = Faults()
     for entry in entries:
         lost = entry.references & set(texts)
         if lost:
-            yield entry, Unprocessable(issues=list(_issues(entry, lost, "not-found", "nothing matches {}")))
+            issues = _issues(entry, lost, "not-found", "nothing matches {}")
+            faults.note(entry, Unprocessable(issues=list(issues)))
+    faults.raise_any()
 
 
 def _issues(entry: Entry, texts: Collection[str], code: str, text: str) -> Iterator[Issue]:
-    """One issue for each element of the entry's resource whose reference is one of ``texts``."""
+    """One issue for each element of the entry's resource whose reference is one of ``texts``.
+
+    In a patch references stand anywhere: the issue is one of the whole resource.
+    """
+    placed: set[str] = set()
     for reference, expression in reference_elements(entry.body.data):
         if reference in texts:
+            placed.add(reference)
             yield Issue("error", code, text.format(reference[:200]), expression)
+    for reference in sorted(set(texts) - placed):
+        yield Issue("error", code, text.format(reference[:200]), entry.kind)

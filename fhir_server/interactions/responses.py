@@ -16,7 +16,8 @@ from fhir_server.model.bundle import response_entry
 from fhir_server.model.resource import instant
 
 DONE = Issue("information", "informational", "done")
-READS = frozenset({"read", "vread", "search", "history"})
+WRITES = frozenset({"create", "update", "patch"})
+CHANGES = WRITES | {"delete", "delete-history"}
 
 
 def response(result: Outcome, entry: Entry, base: str, prefer: str | None) -> bytes:
@@ -25,8 +26,10 @@ def response(result: Outcome, entry: Entry, base: str, prefer: str | None) -> by
     content = _shown(result, entry, prefer)
     return response_entry(
         status_text(result.status),
-        location=location(record) if record and entry.interaction not in {*READS, "delete"} else None,
-        etag=etag(record.version) if record else None,
+        location=location(record)
+        if record and entry.interaction in WRITES
+        else result.headers.get("Location"),
+        etag=etag(record.version) if record else result.headers.get("ETag"),
         updated=instant(record.updated) if record else None,
         content=content,
         outcome=_told(result, entry, prefer),
@@ -46,7 +49,7 @@ def _shown(result: Outcome, entry: Entry, prefer: str | None) -> bytes:
         return b""
     if result.resource is not None:
         return result.resource
-    if result.record is not None and (entry.interaction in READS or prefer == "representation"):
+    if result.record is not None and (entry.interaction not in CHANGES or prefer == "representation"):
         return result.record.content
     return b""
 
@@ -54,6 +57,6 @@ def _shown(result: Outcome, entry: Entry, prefer: str | None) -> bytes:
 def _told(result: Outcome, entry: Entry, prefer: str | None) -> bytes:
     """The OperationOutcome that belongs into the response, b"" for none."""
     issues = tuple(located(result.issues, entry))
-    if not issues and prefer == "OperationOutcome" and entry.interaction not in READS:
+    if not issues and prefer == "OperationOutcome" and entry.interaction in CHANGES:
         issues = (DONE,)
     return orjson.dumps(outcome(issues)) if issues else b""

@@ -39,18 +39,16 @@ async def search(
     compartment: Compartment | None = None,
     base: str = "",
     lenient: bool | None = None,
-    reading: Reading | None = None,
 ) -> Outcome:
     """A searchset of the resources of ``type`` (None: of the types that ``_type`` names, else of all) that match
     ``pairs`` (decoded names and values of the URL) and are in ``compartment``.
 
-    ``lenient`` (None: as the server is set) leaves out unknown parameters and says so in an entry;
-    ``reading`` is an open transaction to search in, None for what is committed. Raises InvalidSearch
-    with every fault, NotFound for a compartment that does not exist and a type that is not in it.
+    ``lenient`` (None: as the server is set) leaves out unknown parameters and says so in an entry. Raises
+    InvalidSearch with every fault, NotFound for a compartment that does not exist and a type that is not in it.
     """
     _require_place(server, type, compartment)
     check_access(caller, "search", type)
-    source = reading or server.store
+    source = server.store
     lenient = server.lenient if lenient is None else lenient
     query = await parse_search(
         server, source, type, pairs, compartment=compartment, base=base, lenient=lenient

@@ -10,7 +10,7 @@ from functools import partial
 
 from fhir_server.errors import InvalidContent
 from fhir_server.interactions.atomic import accept_entry, run_transaction
-from fhir_server.interactions.batch import Context, run_batch
+from fhir_server.interactions.batch import Context, Describe, run_batch
 from fhir_server.interactions.context import Outcome, Server
 from fhir_server.interactions.entries import Entry
 from fhir_server.interactions.pace import Pace
@@ -32,19 +32,22 @@ async def transaction(
     also: Also | None = None,
     prefer: str | None = None,
     base: str = "",
+    lenient: bool | None = None,
+    describe: Describe | None = None,
 ) -> Outcome:
     """Carry out a Bundle of type transaction (all or nothing) or batch (each entry on its own): 200.
 
     The answer is a Bundle with one entry for each of ``bundle``, in its order; ``prefer`` (minimal,
     representation or OperationOutcome) says what they carry. ``also`` writes more in the same store
     transaction, after everything else; it is given the records that the entries left. A door passes
-    the body's bytes, so that a large Bundle is parsed entry by entry and nobody waits for it. Raises,
+    the body's bytes, so that a large Bundle is parsed entry by entry and nobody waits for it, ``lenient`` for the
+    searches in it, and ``describe``, which gives the CapabilityStatement. Raises,
     for a transaction, one error with the faults of all entries, their expressions beginning with
     ``Bundle.entry[n]``.
     """
     pace = Pace()
     raw = bundle.raw if isinstance(bundle, Resource) else bundle
-    context = Context(server, caller, base, prefer)
+    context = Context(server, caller, base, prefer, lenient, describe)
     kind, entries = await read_bundle(server, raw, base, pace, partial(_examine, context))
     check_access(caller, kind, None)
     if kind == "transaction":

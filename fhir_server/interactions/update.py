@@ -44,7 +44,9 @@ async def update(
     missing or another one, PreconditionFailed, and what ``write.accept`` and the rules raise.
     """
     warnings = accept(server, caller, "update", resource, type)
-    query = parse_criteria(server, caller, resource.type, criteria, base) if criteria is not None else None
+    query = (
+        await parse_criteria(server, caller, resource.type, criteria, base) if criteria is not None else None
+    )
     known = require_own_id(resource, id) if query is None else None
     async with corridor(server, caller, operation=operation, parameters=parameters) as writing:
         target = known or await _named_by(writing, query, resource.data)

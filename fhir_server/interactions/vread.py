@@ -14,7 +14,6 @@ from fhir_server.interactions.read import require_here
 from fhir_server.interactions.write import require_type
 from fhir_server.security.access import check_access
 from fhir_server.security.caller import Caller
-from fhir_server.store import Reading
 
 VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
@@ -27,18 +26,16 @@ async def vread(
     version: str,
     *,
     if_none_match: str | None = None,
-    reading: Reading | None = None,
 ) -> Outcome:
-    """Version ``version`` (text of the URL), current or past, in ``reading`` or among what is committed.
+    """Version ``version`` (text of the URL), current or past: 200, or 304 when ``if_none_match`` names it.
 
-    200, or 304 when it is the one that ``if_none_match`` names. Raises NotFound, and Gone for the version that a
-    delete made.
+    Raises NotFound, and Gone for the version that a delete made.
     """
     require_type(server, type)
     check_access(caller, "vread", type)
     record = None
     if VERSION.fullmatch(version):
-        record = await (reading or server.store).read_version(type, id, int(version))
+        record = await server.store.read_version(type, id, int(version))
     if record is None and version == "1":
         record = server.own.read(server, type, id)
     if record is None:

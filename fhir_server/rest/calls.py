@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
 
-import msgspec
-
-from fhir_server.errors import InvalidSearch, Issue
 from fhir_server.interactions.context import Outcome
 from fhir_server.interactions.create import create as create_resource
 from fhir_server.interactions.delete import delete as delete_resource
 from fhir_server.interactions.erase import delete_history as remove_versions
 from fhir_server.interactions.history import history as read_history
+from fhir_server.interactions.parts import part_of
 from fhir_server.interactions.patch import patch as patch_resource
 from fhir_server.interactions.read import read as read_resource
 from fhir_server.interactions.search import ALL
 from fhir_server.interactions.search import search as search_type
-from fhir_server.interactions.subset import SUMMARIES, subset
 from fhir_server.interactions.transaction import transaction as run_bundle
 from fhir_server.interactions.update import update as update_resource
 from fhir_server.interactions.vread import vread as read_version
@@ -24,9 +22,6 @@ from fhir_server.rest.headers import PATCH_TYPES, RESOURCE_TYPES
 from fhir_server.rest.request import Request
 from fhir_server.rest.uri import split_path
 from fhir_server.search.compartments import Compartment
-
-PARTS = frozenset({"_summary", "_elements"})
-"""The only parameters of a read: they ask for a part of the resource."""
 
 
 async def read(request: Request) -> Outcome:
@@ -55,26 +50,7 @@ async def vread(request: Request) -> Outcome:
 
 
 def _part(request: Request, found: Outcome) -> Outcome:
-    """What ``_summary`` or ``_elements`` leave of a resource. Raises InvalidSearch for anything else."""
-    asked = dict(request.query)
-    unknown = sorted(asked.keys() - PARTS)
-    if unknown:
-        raise InvalidSearch(
-            issues=[
-                Issue("error", "not-supported", f"a read has only {', '.join(sorted(PARTS))}", f"http.{name}")
-                for name in unknown
-            ]
-        )
-    summary = asked.get("_summary", "false")
-    if summary not in SUMMARIES and summary != "false":
-        allowed = ", ".join([*sorted(SUMMARIES), "false"])
-        raise InvalidSearch(f"the _summary of a read is one of {allowed}", expression="http._summary")
-    elements = tuple(name for name in asked.get("_elements", "").split(",") if name)
-    if found.record is None or found.status == 304:
-        return found
-    return msgspec.structs.replace(
-        found, record=subset(request.server.definitions, found.record, summary, elements)
-    )
+    return part_of(request.server.definitions, found, request.query)
 
 
 async def search(request: Request) -> Outcome:
@@ -254,12 +230,14 @@ async def _patch(request: Request, id: str | None, criteria: str | None) -> Outc
     )
 
 
-async def transaction(request: Request) -> Outcome:
-    """``POST /fhir``: a transaction or a batch, as the Bundle says."""
+async def transaction(request: Request, describe: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """``POST /fhir``; ``describe`` gives the CapabilityStatement, for an entry that asks for it."""
     return await run_bundle(
         request.server,
         request.caller,
         await request.body(RESOURCE_TYPES),
         prefer=request.prefer.answer,
         base=request.base,
+        lenient=request.prefer.lenient,
+        describe=describe,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fhir_server.errors import InvalidSearch, NotImplementedHere
 from fhir_server.interactions.capabilities import Forms, capabilities
@@ -71,9 +72,14 @@ def _require_mode(request: Request) -> None:
             )
 
 
+async def transaction(request: Request) -> Outcome:
+    """``POST /fhir``: a transaction or a batch, as the Bundle says."""
+    return await calls.transaction(request, partial(metadata, request))
+
+
 ROUTES = (
     Route("GET", "metadata", "capabilities", metadata, open=True),
-    Route("POST", "", "transaction", calls.transaction),
+    Route("POST", "", "transaction", transaction),
     Route("GET", "$operation", "operation", invoke_on_system),
     Route("POST", "$operation", "operation", invoke_on_system),
     Route("GET", "{type}/$operation", "operation", invoke_on_type),

@@ -6,7 +6,7 @@ import pytest
 from interaction_cases import BASE, ask, bundle, expect, parsed, post, put, resource
 
 from fhir_server.errors import InvalidContent, NotFound, NotSupported, Unauthenticated
-from fhir_server.interactions.addresses import interaction_at, parse_address
+from fhir_server.interactions.addresses import Address, interaction_at, parse_address
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
 
@@ -107,12 +107,21 @@ async def test_broken_utf8_anywhere_refuses_the_whole_and_names_the_byte(server,
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("Patient/1", ("Patient", "1", None, False, None)),
-        ("/Patient/1", ("Patient", "1", None, False, None)),
-        (f"{BASE}/Patient/1/_history/2", ("Patient", "1", "2", True, None)),
-        ("Patient?name=a%2Cb", ("Patient", None, None, False, "name=a%2Cb")),
-        ("Patient/_history?_count=1", ("Patient", None, None, True, "_count=1")),
-        ("_history", (None, None, None, True, None)),
+        ("Patient/1", Address("Patient", "1")),
+        ("/Patient/1", Address("Patient", "1")),
+        (f"{BASE}/Patient/1/_history/2", Address("Patient", "1", "2", history=True)),
+        ("Patient?name=a%2Cb", Address("Patient", query="name=a%2Cb")),
+        ("Patient/_history?_count=1", Address("Patient", history=True, query="_count=1")),
+        ("_history", Address(history=True)),
+        ("?_type=Patient", Address(query="_type=Patient")),
+        (f"{BASE}?_type=Patient", Address(query="_type=Patient")),
+        ("metadata", Address(metadata=True)),
+        ("Patient/1/Observation?code=x", Address("Patient", "1", member="Observation", query="code=x")),
+        ("Patient/1/*", Address("Patient", "1", member="*")),
+        ("Task/1/$accept", Address("Task", "1", operation="accept")),
+        ("Patient/$everything?_count=1", Address("Patient", operation="everything", query="_count=1")),
+        ("$meta", Address(operation="meta")),
+        ("Patient/1/%24everything", Address("Patient", "1", operation="everything")),
     ],
 )
 def test_addresses(url, expected):
@@ -120,7 +129,18 @@ def test_addresses(url, expected):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "?_type=Patient", "Patient/1/2", "metadata/x/y", "Patient/a b", "urn:uuid:1"]
+    "url",
+    [
+        "",
+        BASE,
+        f"{BASE}/",
+        "Patient/1/2",
+        "a/b/c/d",
+        "Patient/a b",
+        "urn:uuid:1",
+        "Patient/_search",
+        "Patient/1/$",
+    ],
 )
 def test_what_is_no_address(url):
     with pytest.raises(NotFound):
@@ -129,7 +149,26 @@ def test_what_is_no_address(url):
 
 @pytest.mark.parametrize(
     ("method", "url"),
-    [("PUT", "Patient"), ("POST", "Patient/1"), ("PUT", "Patient/1?name=x"), ("PATCH", "Patient?a=b")],
+    [
+        ("PUT", "Patient"),
+        ("PATCH", "Patient"),
+        ("DELETE", "Patient"),
+        ("DELETE", "Patient?"),
+        ("POST", "Patient/1"),
+        ("PUT", "Patient/1?name=x"),
+        ("PATCH", "Patient/1?name=x"),
+        ("DELETE", "Patient/1?name=x"),
+        ("POST", "Patient?name=x"),
+        ("DELETE", "Patient/1/_history?_count=1"),
+        ("DELETE", "Patient/_history"),
+        ("DELETE", "Patient/1/$x"),
+        ("PUT", "metadata"),
+        ("GET", "metadata?x=y"),
+        ("POST", "?name=x"),
+        ("GET", "Patient/1/Observation/_history"),
+        ("GET", "Patient/1/Observation/$x"),
+        ("GET", "Patient/_history/3"),
+    ],
 )
 def test_what_a_method_cannot_do_at_an_address(method, url):
     with pytest.raises(NotSupported, match=method):

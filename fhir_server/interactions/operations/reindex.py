@@ -95,6 +95,7 @@ OPERATIONS: tuple[Operation, ...] = (
             root=OWN,
         ),
         reindex,
+        alone=True,
     ),
     *operations_of(
         definition(
@@ -107,6 +108,7 @@ OPERATIONS: tuple[Operation, ...] = (
             root=OWN,
         ),
         reindex_parameter,
+        alone=True,
     ),
     *operations_of(
         definition(
@@ -119,6 +121,7 @@ OPERATIONS: tuple[Operation, ...] = (
             root=OWN,
         ),
         status,
+        alone=True,
     ),
     *operations_of(
         definition(
@@ -132,6 +135,7 @@ OPERATIONS: tuple[Operation, ...] = (
             root=OWN,
         ),
         cancel,
+        alone=True,
     ),
 )
 REINDEX, _, _, STATUS, CANCEL = OPERATIONS
