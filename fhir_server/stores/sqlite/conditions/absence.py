@@ -5,6 +5,8 @@ Source: FHIR R4 search.html#modifiers.
 
 from __future__ import annotations
 
+from typing import Final
+
 from fhir_server.search.query import Clause
 from fhir_server.search.registry import SearchParameter
 from fhir_server.stores.sqlite.conditions.parts import Condition, Probe, Scope, any_of
@@ -25,11 +27,15 @@ def missing(scope: Scope, clause: Clause) -> Condition:
     return negated(Condition((), found)) if True in wanted else Condition((), found)
 
 
+_REFERRING: Final = "EXISTS (SELECT 1 FROM link p WHERE p.rid = t.rid AND p.key = ? AND p.extra = ?)"
+_OF_SYSTEM: Final = "t.rid IN (SELECT rid FROM term p WHERE p.key = ? AND p.extra = ?)"
+
+
 def present(scope: Scope, parameter: SearchParameter) -> Probe:
     """``parameter`` has a value."""
     shared = parameter.target or parameter.system
     if shared is not None:
-        kept = "t.rid IN (SELECT rid FROM term p WHERE p.key = ? AND p.extra = ?)"
+        kept = _REFERRING if parameter.target else _OF_SYSTEM
         return any_of([Probe(kept, (key, scope.number(shared))) for key in parameter.keys])
     keys = ", ".join("?" * len(parameter.keys))
     where = (
