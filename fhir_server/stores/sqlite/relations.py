@@ -74,7 +74,9 @@ def _known(scope: Scope, ids: Sequence[str]) -> list[int]:
 
 
 _IDS: Final = "SELECT r.id FROM json_each(?) v CROSS JOIN resource r ON r.rid = v.value"
-_RIDS: Final = "SELECT r.rid FROM resource r WHERE r.tid = ? AND r.id IN (SELECT value FROM json_each(?)) AND r.method > 0"
+_RIDS: Final = (
+    "SELECT r.rid FROM resource r WHERE r.tid = ? AND r.id IN (SELECT value FROM json_each(?)) AND r.method > 0"
+)
 _TARGETS: Final = (
     "SELECT DISTINCT r.rid FROM json_each(?) v CROSS JOIN link l ON l.rid = v.value AND l.key IN ({}) "
     "AND l.extra = ? CROSS JOIN resource r ON r.tid = ? AND r.id = l.text AND r.method > 0"
