@@ -8,6 +8,7 @@ Source: FHIR R4 search.html#quantity.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -110,17 +111,16 @@ def _range(key: int) -> Emit:
     return emit
 
 
+_SAMPLE = re.compile(r"(?<!\S)-?\d{1,300}(?:\.\d{1,300})?(?:[eE][+-]?\d{1,2})?(?!\S)", re.ASCII)
+
+
 def _sampled(key: int) -> Emit:
-    """From the least to the greatest of the samples; ``E``, ``L`` and ``U`` are no numbers."""
+    """From the least to the greatest of the samples; what is no number (``E``, ``L``, ``U``) is passed over."""
 
     def emit(value: dict[str, Any], rows: Rows) -> None:
         origin, factor = value.get("origin", {}), float(value.get("factor", 1))
         zero = float(origin.get("value", 0))
-        samples = [
-            zero + float(item) * factor
-            for item in value.get("data", "").split()
-            if item not in {"E", "L", "U"}
-        ]
+        samples = [zero + float(item) * factor for item in _SAMPLE.findall(value.get("data", ""))]
         if samples:
             _add(key, origin, min(samples), max(samples), rows)
 
