@@ -88,6 +88,9 @@ COMPLEX: dict[str, st.SearchStrategy[Any]] = {
     "Period": PERIOD,
     "Identifier": IDENTIFIER,
     **dict.fromkeys(("Quantity", "Age", "Duration", "Count", "Distance"), QUANTITY),
+    "SampledData": st.builds(
+        lambda origin, data: {"origin": origin, "data": data}, QUANTITY, st.sampled_from(["1 2.5 E", "U 5.4"])
+    ),
     "Range": _without_none(low=QUANTITY, high=QUANTITY),
     "Meta": _without_none(tag=st.lists(CODING, max_size=1), profile=st.lists(URIS, max_size=1), source=URIS),
 }
