@@ -47,8 +47,9 @@ def fitting(records: Iterable[Record], urls: Versions) -> Iterator[Record]:
             yield record
 
 
-def pointing_by_url(include: Include, records: Iterable[Record]) -> Criterion | None:
+def pointing_by_url(server: Server, include: Include, records: Iterable[Record]) -> Criterion | None:
     """What is true of resources that refer to one of ``records`` by its url; None when none has one."""
-    found = [orjson.loads(record.content).get("url") for record in records]
-    values = tuple(ReferenceValue("", url) for url in found if url)
+    types = canonical_types(server.parameters, include.parameter)
+    found = [orjson.loads(record.content).get("url") for record in records if record.type in types]
+    values = tuple([ReferenceValue("", url) for url in found if url])
     return Clause(include.parameter, None, values) if values else None

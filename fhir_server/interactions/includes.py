@@ -22,13 +22,17 @@ from fhir_server.security.access import narrow
 from fhir_server.security.caller import Caller
 from fhir_server.store import Reading, Record
 
-STEP = 1000
-"""How many records one search for includes asks for; it goes on until it has all of them."""
 MOST = 20_000
 """A page with which more than this would come along is refused."""
+STEP = MOST + 1
+"""How many records one search for includes asks for; it goes on until it has all of them."""
 
 Key = tuple[str, str]
+MANY = 8
+"""From so many types on it is first asked whether there is anything of a type."""
 VERSION = "/_history/"
+Grouped = dict[str, list[Record]]
+"""Records by type."""
 
 
 async def included(
@@ -41,7 +45,7 @@ async def included(
     search = _Inclusion(server, caller, reading)
     search.known.update((match.type, match.id, match.version) for match in matches)
     found: list[Record] = []
-    asked, new = includes, list(matches)
+    asked, new = includes, [*matches]
     while new and asked:
         new = await search.step(asked, new)
         found += new
@@ -64,15 +68,21 @@ class _Inclusion:
         self._caller = caller
         self._reading = reading
         self._pace = Pace()
+        self._kept: dict[str, bool] = {}
 
-    async def step(self, includes: Sequence[Include], records: Sequence[Record]) -> list[Record]:
+    async def step(self, includes: Sequence[Include], records: Iterable[Record]) -> list[Record]:
         """What ``includes`` add to ``records`` in one step."""
         new: list[Record] = []
-        forward = [include for include in includes if not include.reverse]
+        grouped: Grouped = defaultdict(list)
+        for record in records:
+            grouped[record.type].append(record)
+        forward = [include for include in includes if not include.reverse and include.type in grouped]
         if forward:
-            self._add(new, await self._targets(forward, records))
-        for type, backward in _by_type(include for include in includes if include.reverse).items():
-            self._add(new, await self._sources(type, backward, records))
+            self._add(new, await self._targets(forward, grouped))
+        sources = _by_type(include for include in includes if include.reverse)
+        for type, backward in sources.items():
+            if len(sources) < MANY or await self._is_kept(type):
+                self._add(new, await self._sources(type, backward, grouped))
             await self._pace()
         return new
 
@@ -85,11 +95,11 @@ class _Inclusion:
 
     # ── forward ───────────────────────────────────────────────────────────────
 
-    async def _targets(self, includes: Sequence[Include], records: Sequence[Record]) -> list[Record]:
+    async def _targets(self, includes: Sequence[Include], records: Grouped) -> list[Record]:
         """The resources that ``records`` refer to through the parameters of ``includes``."""
         wanted: dict[str, dict[str, set[int]]] = defaultdict(dict)
         for type, asked in _by_type(includes).items():
-            for row, version in self._references(type, asked, records):
+            for row, version in self._references(type, asked, records[type]):
                 wanted[row.type].setdefault(row.id, set()).add(version)
         found = await self._by_url(includes, records)
         for type, ids in wanted.items():
@@ -108,21 +118,18 @@ class _Inclusion:
                 leads[key].add(include.target or include.parameter.target)
         follow = self._server.extract.references(type, frozenset(leads))
         for record in records:
-            if record.type == type:
-                for row, version in _versioned(follow(record.content)):
-                    if row.type and not leads[row.key].isdisjoint((None, row.type)):
-                        yield row, version
+            for row, version in _versioned(follow(record.content)):
+                if row.type and not leads[row.key].isdisjoint((None, row.type)):
+                    yield row, version
 
-    async def _by_url(self, includes: Sequence[Include], records: Sequence[Record]) -> list[Record]:
+    async def _by_url(self, includes: Sequence[Include], records: Grouped) -> list[Record]:
         """What ``records`` refer to by canonical URLs."""
         found: list[Record] = []
         for include in includes:
             if not is_canonical(self._server.parameters, include.parameter):
                 continue
             follow = self._server.extract.references(include.type, frozenset(include.parameter.keys))
-            rows = [
-                row for record in records if record.type == include.type for row in follow(record.content)
-            ]
+            rows = [row for record in records[include.type] for row in follow(record.content)]
             urls = urls_in(rows)
             for type, criterion in wanted_by(self._server, include, urls):
                 found += fitting(await self._all(type, criterion), urls)
@@ -141,30 +148,31 @@ class _Inclusion:
 
     # ── backward ──────────────────────────────────────────────────────────────
 
-    async def _sources(
-        self, type: str, includes: Sequence[Include], records: Sequence[Record]
-    ) -> list[Record]:
+    async def _sources(self, type: str, includes: Sequence[Include], records: Grouped) -> list[Record]:
         """The resources of ``type`` that refer to one of ``records``."""
         criteria = [clause for include in includes for clause in self._pointing(include, records)]
         if not criteria:
             return []
         return await self._all(type, criteria[0] if len(criteria) == 1 else AnyOf(tuple(criteria)))
 
-    def _pointing(self, include: Include, records: Sequence[Record]) -> Iterator[Criterion]:
+    async def _is_kept(self, type: str) -> bool:
+        """Whether there is any resource of ``type``."""
+        if type not in self._kept:
+            self._kept[type] = bool((await self._reading.search(Query(type, count=1))).records)
+        return self._kept[type]
+
+    def _pointing(self, include: Include, records: Grouped) -> Iterator[Criterion]:
         """The clause that is true of what refers to one of ``records``."""
         parameter = include.parameter
-        types = {include.target, parameter.target} - {None}
-        reached = [
-            record
-            for record in records
-            if types <= {record.type} and (not parameter.targets or record.type in parameter.targets)
-        ]
+        only = include.target or parameter.target
+        types = (only,) if only else parameter.targets or tuple(records)
+        reached = [record for type in types if type in records for record in records[type]]
         if reached and is_canonical(self._server.parameters, parameter):
-            clause = pointing_by_url(include, reached)
+            clause = pointing_by_url(self._server, include, reached)
             if clause is not None:
                 yield clause
         elif reached:
-            values = tuple(ReferenceValue(record.type, record.id) for record in reached)
+            values = tuple([ReferenceValue(record.type, record.id) for record in reached])
             yield Clause(parameter, None, values)
 
     async def _all(self, type: str, criterion: Criterion) -> list[Record]:

@@ -130,12 +130,12 @@ class Criteria:
     def _reference(self, type: str, code: str) -> SearchParameter:
         parameter = self.parameter(type, code)
         if parameter.kind != "reference":
-            raise Refusal(
+            raise Unknown(
                 f"{type}.{code} is a {parameter.kind} parameter; only a reference leads to another resource",
                 "invalid",
             )
         if is_canonical(self.registry, parameter):
-            raise Refusal(f"{type}.{code} holds canonical URLs, which chains and _has do not follow")
+            raise Unknown(f"{type}.{code} holds canonical URLs, which chains and _has do not follow")
         return parameter
 
     def parameter(self, type: str, code: str) -> SearchParameter:

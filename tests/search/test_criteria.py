@@ -123,6 +123,13 @@ def test_a_reference_to_anything_leads_to_every_type_that_has_the_parameter(pars
     assert "Binary" not in types
 
 
+def test_types_whose_parameter_leads_nowhere_are_passed_over(parse: Parse) -> None:
+    (found,) = parse("Provenance", ("target.target.identifier", "1")).clauses
+    assert isinstance(found, AnyOf)
+    assert {"Provenance", "Task"} & {link.type for link in found.criteria if isinstance(link, Chain)}
+    assert "SearchParameter" not in {link.type for link in found.criteria if isinstance(link, Chain)}
+
+
 def test_one_wide_parameter_does_not_use_up_the_next(parse: Parse) -> None:
     few = criteria.WIDEST // 100
     query = parse("Provenance", *[("target.identifier", str(number)) for number in range(few)])
