@@ -215,12 +215,22 @@ def added(one: Quantity, other: Quantity, sign: int) -> Quantity | None:
     return replace(pair[2], value=DECIMAL.add(pair[0], pair[1] * sign), either=one.either and other.either)
 
 
-def multiplied(one: Quantity, other: Quantity) -> Quantity:
-    """The product; what has no dimension leaves the other's unit."""
+def multiplied(one: Quantity, other: Quantity) -> Quantity | None:
+    """The product; what has no dimension leaves the other's unit.
+
+    None for a calendar year or month and something else that has a unit.
+    """
     for scale, kept in ((_plain(one), other), (_plain(other), one)):
         if scale is not None:
             return replace(kept, value=DECIMAL.multiply(kept.value, scale))
+    if _is_uneven(one) or _is_uneven(other):
+        return None
     return Quantity(DECIMAL.multiply(one.value, other.value), f"{_factor(one)}.{_factor(other)}")
+
+
+def _is_uneven(quantity: Quantity) -> bool:
+    """Whether it is a calendar year or month, which is no length of time."""
+    return quantity.calendar and singular(quantity.unit) in MONTHS
 
 
 def _plain(quantity: Quantity) -> Decimal | None:
@@ -242,7 +252,7 @@ def divided(one: Quantity, other: Quantity) -> Quantity | None:
     pair = in_one_unit(one, other)
     if pair is not None:
         return Quantity(DECIMAL.divide(pair[0], pair[1]))
-    if any(item.calendar and singular(item.unit) in MONTHS for item in (one, other)):
+    if _is_uneven(one) or _is_uneven(other):
         return None
     value = DECIMAL.divide(one.value, other.value)
     above = "" if one.unit == "1" else _factor(one)

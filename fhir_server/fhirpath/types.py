@@ -1,6 +1,7 @@
 """Types in expressions: ``is``, ``as``, ``ofType``.
 
-``as`` on several items keeps those of the type, like ``ofType``: R4's search parameters rely on it.
+``as`` on several items keeps those of the type, like ``ofType``: R4's search parameters and its invariant dom-3
+rely on it.
 Source: FHIRPath N1 §6.3; FHIR R4 fhirpath.html#types.
 """
 

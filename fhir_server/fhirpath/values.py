@@ -84,11 +84,25 @@ def compared(left: Any, right: Any) -> int | None:
         return moments.compare(left, right)
     if _like(left, right):
         return int(left > right) - int(left < right)
+    if _are_quantities(left, right):
+        return _of_unknown_units(left.value, right.value)
     if isinstance(left, Quantity) or isinstance(right, Quantity):
         one, other = as_quantity(left), as_quantity(right)
         if one is not None and other is not None:
             return quantities.compare(one, other)
     raise TypeError(f"{type_name(left)} and {type_name(right)} have no order")
+
+
+def _are_quantities(left: Any, right: Any) -> bool:
+    return all(isinstance(item, Node) and item.type in quantities.KINDS for item in (left, right))
+
+
+def _of_unknown_units(left: Any, right: Any) -> int | None:
+    """The place of FHIR Quantities that are not of UCUM: by their numbers, when all else is the same."""
+    if {**left, "value": None} != {**right, "value": None} or "value" not in left or "value" not in right:
+        return None
+    one, other = Decimal(str(left["value"])), Decimal(str(right["value"]))
+    return int(one > other) - int(one < other)
 
 
 def as_quantity(value: Any) -> Quantity | None:

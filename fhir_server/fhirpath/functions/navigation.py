@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from fhir_server.fhirpath.functions.registry import Function, each, of_items, reader
+from fhir_server.fhirpath.ast import Literal
+from fhir_server.fhirpath.functions.registry import Function, each, of_items
 from fhir_server.fhirpath.moments import Moment, moment
 from fhir_server.fhirpath.node import Node
 from fhir_server.fhirpath.scope import Items, Scope
@@ -46,15 +47,20 @@ def _step(compiler: Compiler, call: Call) -> Callable[[Items, Scope], Items]:
 
 
 def _trace(compiler: Compiler, call: Call, source: Closure) -> Closure:
-    """The input goes on unchanged; the services' ``trace`` is told the name and what there is."""
-    name = compiler.compile(call.arguments[0])
-    read = reader(compiler, call.arguments[0], "a String", "trace()")
+    """The input goes on unchanged; the services' ``trace`` is told the name and what there is.
+
+    The name is a text written in the expression: a computed one could carry data of a patient into the log.
+    """
+    name = call.arguments[0]
+    if not isinstance(name, Literal) or not isinstance(name.value, str):
+        raise compiler.fault(name, "trace() needs a name between quotes")
+    label = name.value
     project = each(compiler, call, call.arguments[1]) if len(call.arguments) > 1 else None
 
     def run(focus: Items, scope: Scope) -> Items:
         items = source(focus, scope)
         shown = [item for found in project(items, scope) for item in found] if project else items
-        scope.services.trace(read(name(focus, scope)) or "", shown)
+        scope.services.trace(label, shown)
         return items
 
     return run

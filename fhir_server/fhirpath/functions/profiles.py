@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fhir_server.fhirpath.functions.registry import Function, reader
 from fhir_server.fhirpath.node import Node
 from fhir_server.fhirpath.scope import Items, Scope
+from fhir_server.fhirpath.values import system_value
 
 if TYPE_CHECKING:
     from fhir_server.definitions.types import Element
@@ -63,7 +64,8 @@ def _check_modifiers(compiler: Compiler, call: Call, source: Closure) -> Closure
     arguments = [compiler.compile(argument) for argument in call.arguments]
 
     def run(focus: Items, scope: Scope) -> Items:
-        known = {getattr(item, "value", item) for closure in arguments for item in closure(focus, scope)}
+        values = (system_value(item) for closure in arguments for item in closure(focus, scope))
+        known = {value for value in values if isinstance(value, str)}
         items = source(focus, scope)
         for item in items:
             for modifier in (

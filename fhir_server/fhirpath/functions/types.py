@@ -28,17 +28,6 @@ def _of_type(compiler: Compiler, call: Call, source: Closure) -> Closure:
     return lambda focus, scope: [item for item in source(focus, scope) if fits(item)]
 
 
-def _as(compiler: Compiler, call: Call, source: Closure) -> Closure:
-    """Unlike the operator ``as``, which R4's search parameters apply to collections, it takes one item."""
-    fits = type_test(compiler, call.arguments[0], named_type(compiler, call.arguments[0]))
-
-    def run(focus: Items, scope: Scope) -> Items:
-        item = compiler.single(call, source(focus, scope))
-        return [item] if item is not None and fits(item) else []
-
-    return run
-
-
 def _is(compiler: Compiler, call: Call, source: Closure) -> Closure:
     fits = type_test(compiler, call.arguments[0], named_type(compiler, call.arguments[0]))
 
@@ -63,7 +52,7 @@ def _type(compiler: Compiler, call: Call, source: Closure) -> Closure:
 
 FUNCTIONS = {
     "ofType": Function(_of_type, 1, 1),
-    "as": Function(_as, 1, 1),
+    "as": Function(_of_type, 1, 1),
     "is": Function(_is, 1, 1),
     "type": Function(_type),
 }
