@@ -78,8 +78,13 @@ async def test_if_match_goes_with_one(two, with_rules, caller, setting):
 
 @pytest.mark.parametrize(
     ("criteria", "error"),
-    [("", PreconditionFailed), ("_count=1", PreconditionFailed), ("shoe=1", InvalidSearch), ("birthdate=x", InvalidSearch)],
-)  # fmt: skip
+    [
+        ("", PreconditionFailed),
+        ("_count=1", PreconditionFailed),
+        ("shoe=1", InvalidSearch),
+        ("birthdate=x", InvalidSearch),
+    ],
+)
 async def test_criteria_that_select_nothing_in_particular_are_refused(multiple, caller, criteria, error):
     await expect(error, delete(multiple, caller, "Patient", None, criteria=criteria))
     assert await left(multiple, caller) == ["a", "b", "c"]

@@ -50,11 +50,12 @@ async def test_conditional_create_is_refused_when_many_match(server, caller):
     assert await total(server, caller) == 2
 
 
-async def test_parallel_conditional_creates_make_exactly_one(server, caller):
+async def test_a_thousand_parallel_conditional_creates_make_exactly_one(server, caller):
     results = await asyncio.gather(
-        *(create(server, caller, resource(**NUMBER), if_none_exist=CRITERIA) for _ in range(25))
+        *(create(server, caller, resource(**NUMBER), if_none_exist=CRITERIA) for _ in range(1000))
     )
-    assert sorted(r.status for r in results) == [200] * 24 + [201]
+    assert sorted(r.status for r in results) == [200] * 999 + [201]
+    assert {r.record.id for r in results} == {results[0].record.id}
     assert await total(server, caller) == 1
 
 
@@ -107,11 +108,11 @@ async def test_conditional_update_honours_if_match(server, caller):
     assert done.record.version == 2
 
 
-async def test_parallel_conditional_updates_make_exactly_one(server, caller):
+async def test_a_thousand_parallel_conditional_updates_make_exactly_one(server, caller):
     results = await asyncio.gather(
-        *(update(server, caller, resource(**NUMBER), criteria=CRITERIA) for _ in range(20))
+        *(update(server, caller, resource(**NUMBER), criteria=CRITERIA) for _ in range(1000))
     )
-    assert sorted(r.record.version for r in results) == list(range(1, 21))
+    assert sorted(r.record.version for r in results) == list(range(1, 1001))
     assert {r.record.id for r in results} == {results[0].record.id}
     assert await total(server, caller) == 1
 

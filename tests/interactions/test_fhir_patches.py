@@ -40,9 +40,7 @@ def operation(kind: str, path: str, name: str | None = None, **members: Any) -> 
     if name is not None:
         parts.append({"name": "name", "valueString": name})
     for member, value in members.items():
-        if member.startswith("value"):
-            parts.append({"name": "value", member: value})
-        elif member in {"part", "resource"}:
+        if member.startswith("value") or member in {"part", "resource"}:
             parts.append({"name": "value", member: value})
         else:
             parts.append({"name": member, "valueInteger": value})
@@ -113,8 +111,12 @@ CASES = [
     ),
     (
         "an extension of a primitive",
-        operation("add", "Patient.name[0].given[0]", "extension", part=[
-            {"name": "url", "valueUri": "http://e"}, {"name": "value", "valueString": "v"}]),
+        operation(
+            "add",
+            "Patient.name[0].given[0]",
+            "extension",
+            part=[{"name": "url", "valueUri": "http://e"}, {"name": "value", "valueString": "v"}],
+        ),
         '"_given":[{"extension":[{"url":"http://e","valueString":"v"}]},{"id":"x"}]',
     ),
     (
@@ -129,10 +131,16 @@ CASES = [
     ),
     (
         "an element without a named type, from parts",
-        operation("add", "Patient", "contact", part=[
-            {"name": "gender", "valueCode": "female"},
-            {"name": "telecom", "valueContactPoint": {"value": "1"}},
-            {"name": "telecom", "valueContactPoint": {"value": "2"}}]),
+        operation(
+            "add",
+            "Patient",
+            "contact",
+            part=[
+                {"name": "gender", "valueCode": "female"},
+                {"name": "telecom", "valueContactPoint": {"value": "1"}},
+                {"name": "telecom", "valueContactPoint": {"value": "2"}},
+            ],
+        ),
         ',{"gender":"female","telecom":[{"value":"1"},{"value":"2"}]}]',
     ),
     (
@@ -156,7 +164,7 @@ CASES = [
         operation("replace", "name.where(use='nickname').text", valueString="t"),
         '"text":"t"',
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("step", "found"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
@@ -175,26 +183,58 @@ MISFITS = [
     ("the whole", operation("delete", "Patient"), "value"),
     ("the whole, replaced", operation("replace", "Patient", valueString="x"), "value"),
     ("an unknown element", operation("add", "Patient", "shoe", valueString="x"), "not-found"),
-    ("an unknown part", operation("add", "Patient", "contact", part=[{"name": "shoe", "valueString": "x"}]), "not-found"),
+    (
+        "an unknown part",
+        operation("add", "Patient", "contact", part=[{"name": "shoe", "valueString": "x"}]),
+        "not-found",
+    ),
     ("no list", operation("insert", "Patient.birthDate", valueDate="1970", index=0), "value"),
     ("no list to move in", operation("move", "Patient.maritalStatus", source=0, destination=0), "value"),
     ("beyond the end", operation("insert", "Patient.name", valueHumanName={"text": "t"}, index=3), "value"),
-    ("before the start", operation("insert", "Patient.name", valueHumanName={"text": "t"}, index=-1), "value"),
+    (
+        "before the start",
+        operation("insert", "Patient.name", valueHumanName={"text": "t"}, index=-1),
+        "value",
+    ),
     ("from beyond the end", operation("move", "Patient.name", source=2, destination=0), "value"),
     ("to beyond the end", operation("move", "Patient.name", source=0, destination=2), "value"),
     ("from an empty list", operation("move", "Patient.photo", source=0, destination=0), "value"),
-    ("lists of two names", operation("insert", "Patient.name.given", valueString="x", index=0), "multiple-matches"),
+    (
+        "lists of two names",
+        operation("insert", "Patient.name.given", valueString="x", index=0),
+        "multiple-matches",
+    ),
     ("it is there", operation("add", "Patient", "birthDate", valueDate="1970"), "duplicate"),
     ("the other choice", operation("add", "Patient", "deceased", valueDateTime="1970"), "duplicate"),
     ("a wrong type", operation("add", "Patient", "maritalStatus", valueHumanName={"text": "x"}), "value"),
     ("a wrong type of a choice", operation("replace", "Patient.deceased", valueString="x"), "value"),
-    ("a complex value for a primitive", operation("replace", "Patient.birthDate", valuePeriod={"start": "1970"}), "value"),
-    ("a primitive for a complex value", operation("add", "Patient", "maritalStatus", valueString="x"), "value"),
-    ("parts for a primitive", operation("replace", "Patient.birthDate", part=[{"name": "x", "valueString": "x"}]), "value"),
-    ("a resource in a name", operation("add", "Patient", "name", resource={"resourceType": "Patient"}), "value"),
-    ("an element of a primitive", operation("add", "Patient.birthDate", "text", valueString="x"), "not-found"),
+    (
+        "a complex value for a primitive",
+        operation("replace", "Patient.birthDate", valuePeriod={"start": "1970"}),
+        "value",
+    ),
+    (
+        "a primitive for a complex value",
+        operation("add", "Patient", "maritalStatus", valueString="x"),
+        "value",
+    ),
+    (
+        "parts for a primitive",
+        operation("replace", "Patient.birthDate", part=[{"name": "x", "valueString": "x"}]),
+        "value",
+    ),
+    (
+        "a resource in a name",
+        operation("add", "Patient", "name", resource={"resourceType": "Patient"}),
+        "value",
+    ),
+    (
+        "an element of a primitive",
+        operation("add", "Patient.birthDate", "text", valueString="x"),
+        "not-found",
+    ),
     ("several where one is needed", operation("delete", "Patient.name.single()"), "value"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("step", "code"), [case[1:] for case in MISFITS], ids=[case[0] for case in MISFITS])
@@ -222,8 +262,8 @@ async def test_operations_build_on_one_another_and_make_one_version(kept, caller
 
 
 async def test_decimals_of_the_patch_keep_their_text(kept, caller):
-    body = b"""{"resourceType":"Parameters","parameter":[{"name":"operation","part":[{"name":"type","valueCode":"replace"},
-        {"name":"path","valueString":"Patient.extension[0].value"},{"name":"value","valueDecimal":2.50}]}]}"""
+    body = b"""{"resourceType":"Parameters","parameter":[{"name":"operation","part":[{"name":"type",
+        "valueCode":"replace"},{"name":"path","valueString":"Patient.extension[0].value"},{"name":"value","valueDecimal":2.50}]}]}"""
     done = await patch(kept, caller, "Patient", "p", body, content_type=f"{FHIR_JSON}; charset=utf-8")
     assert b'"valueDecimal":2.50' in done.record.content
 
@@ -233,7 +273,11 @@ async def test_decimals_of_the_patch_keep_their_text(kept, caller):
     [
         (b"{", InvalidContent, None),
         (b'{"resourceType":"Patient"}', InvalidContent, ["resourceType"]),
-        (b'{"resourceType":"Parameters","parameter":[{"part":[]}]}', Unprocessable, ["Parameters.parameter[0].part", "Parameters.parameter[0].name"]),
+        (
+            b'{"resourceType":"Parameters","parameter":[{"part":[]}]}',
+            Unprocessable,
+            ["Parameters.parameter[0].part", "Parameters.parameter[0].name"],
+        ),
         (
             parameters(
                 {"name": "step"},
@@ -260,7 +304,7 @@ async def test_decimals_of_the_patch_keep_their_text(kept, caller):
         ),
         (parameters(*[operation("delete", "Patient.photo")] * (MOST_OPERATIONS + 1)), InvalidContent, None),
     ],
-)  # fmt: skip
+)
 async def test_every_fault_of_the_patch_is_told_before_anything_is_read(
     server, caller, body, error, expressions
 ):

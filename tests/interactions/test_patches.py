@@ -123,8 +123,14 @@ async def test_what_can_be_patched(kept, caller):
     ("body", "told"),
     [
         (b'[{"op":"test","path":"/status","value":"x"}]', "step 0 of the patch (test /status)"),
-        (b'[{"op":"test","path":"/status","value":"final"},{"op":"remove","path":"/a~1b"}]', "step 1 of the patch (remove /a~1b)"),
-        (b'[{"op":"add"},{"op":"add","path":"/x"},{"op":"test","path":"x","value":1}]', "step 2 of the patch"),
+        (
+            b'[{"op":"test","path":"/status","value":"final"},{"op":"remove","path":"/a~1b"}]',
+            "step 1 of the patch (remove /a~1b)",
+        ),
+        (
+            b'[{"op":"add"},{"op":"add","path":"/x"},{"op":"test","path":"x","value":1}]',
+            "step 2 of the patch",
+        ),
         (b'[{"op":"move","path":"/code/text","from":"/code"}]', "into itself"),
         (b'[{"op":"remove","path":""}]', "the whole resource"),
         (b'[{"op":"add","path":"/component/2","value":{}}]', "the list has 1 items"),
@@ -133,7 +139,7 @@ async def test_what_can_be_patched(kept, caller):
         (b'[{"op":"add","path":"/status/x","value":1}]', "a simple value"),
         (b'[{"op":"add","path":"/~2","value":1}]', "JSON Pointer"),
     ],
-)  # fmt: skip
+)
 async def test_a_fault_names_its_step(kept, caller, body, told):
     with pytest.raises((InvalidContent, Unprocessable)) as caught:
         await patch(kept, caller, "Observation", "o", body)
