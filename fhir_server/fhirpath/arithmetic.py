@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import Decimal, DecimalException
 from typing import TYPE_CHECKING, Any
 
-from fhir_server.fhirpath import quantities
+from fhir_server.fhirpath import quantity_arithmetic
 from fhir_server.fhirpath.calendars import shifted
 from fhir_server.fhirpath.moments import Moment
 from fhir_server.fhirpath.quantities import DECIMAL, Quantity
@@ -52,7 +52,7 @@ def _sum(left: Any, right: Any, sign: int) -> Any:
     if isinstance(left, Moment) and isinstance(right, Quantity):
         return _moved(left, right, sign)
     one, other = _quantities(left, right)
-    return quantities.added(one, other, sign)
+    return quantity_arithmetic.added(one, other, sign)
 
 
 def _moved(start: Moment, span: Quantity, sign: int) -> Moment | None:
@@ -67,13 +67,13 @@ def _multiply(left: Any, right: Any) -> Any:
         return left * right
     if is_number(left) and is_number(right):
         return DECIMAL.multiply(Decimal(left), Decimal(right))
-    return quantities.multiplied(*_quantities(left, right))
+    return quantity_arithmetic.multiplied(*_quantities(left, right))
 
 
 def _divide(left: Any, right: Any) -> Any:
     if is_number(left) and is_number(right):
         return DECIMAL.divide(Decimal(left), Decimal(right)) if right else None
-    return quantities.divided(*_quantities(left, right))
+    return quantity_arithmetic.divided(*_quantities(left, right))
 
 
 def _div(left: Any, right: Any) -> Any:

@@ -35,19 +35,11 @@ from fhir_server.fhirpath.quantities import Quantity as SystemQuantity
 from fhir_server.fhirpath.scope import Budget, Items, Scope
 from fhir_server.fhirpath.types import type_test
 from fhir_server.fhirpath.values import TypeInfo, operand
+from fhir_server.fhirpath.variables import variable
 
 Closure = Callable[[Items, Scope], Items]
 
-CONSTANTS = {
-    "%sct": "http://snomed.info/sct",
-    "%loinc": "http://loinc.org",
-    "%ucum": "http://unitsofmeasure.org",
-}
 ENVIRONMENT = ("%resource", "%rootResource", "%context")
-NAMED = {
-    "%vs-": "http://hl7.org/fhir/ValueSet/",
-    "%ext-": "http://hl7.org/fhir/StructureDefinition/",
-}
 
 
 FIELDS: dict[type, dict[str, str]] = {
@@ -163,42 +155,6 @@ def _quantity(compiler: Compiler, tree: Quantity) -> Closure:
     return lambda focus, scope: items
 
 
-def _variable(compiler: Compiler, tree: Variable) -> Closure:
-    if tree.name == "$this":
-        return lambda focus, scope: focus
-    if tree.name == "$index":
-        return lambda focus, scope: [] if scope.index is None else [scope.index]
-    if tree.name == "$total":
-        return _total(compiler, tree)
-    constant = _constant(tree.name)
-    if constant is not None:
-        return lambda focus, scope: [constant]
-
-    def run(focus: Items, scope: Scope) -> Items:
-        if tree.name not in scope.variables:
-            raise compiler.fault(tree, f"{tree.name} is not known here")
-        return scope.variables[tree.name]
-
-    return run
-
-
-def _total(compiler: Compiler, tree: Variable) -> Closure:
-    def run(focus: Items, scope: Scope) -> Items:
-        if scope.total is None:
-            raise compiler.fault(tree, "$total has a meaning in aggregate() only")
-        return scope.total
-
-    return run
-
-
-def _constant(name: str) -> str | None:
-    """The text that FHIR R4 fhirpath.html#variables gives a name; None for one that depends on the data."""
-    for prefix, stem in NAMED.items():
-        if name.startswith(prefix):
-            return stem + name.removeprefix(prefix)
-    return CONSTANTS.get(name)
-
-
 def _member(compiler: Compiler, tree: Member) -> Closure:
     members, name = compiler.model.members, tree.name
 
@@ -278,7 +234,7 @@ def _binary(compiler: Compiler, tree: Binary) -> Closure:
 BUILDERS: dict[type, Callable[[Compiler, Any], Closure]] = {
     Literal: _literal,
     Quantity: _quantity,
-    Variable: _variable,
+    Variable: variable,
     Member: _member,
     Call: _call,
     Index: _index,

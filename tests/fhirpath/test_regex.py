@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_server.fhirpath.regex import compile_pattern
-from fhir_server.fhirpath.regex_machine import scan
-from fhir_server.fhirpath.regex_program import assemble
-from fhir_server.fhirpath.regex_syntax import read_pattern
+from fhir_server.fhirpath.regex.machine import scan
+from fhir_server.fhirpath.regex.program import assemble
+from fhir_server.fhirpath.regex.syntax import read_pattern
 
 ATOMS = st.sampled_from(
     [

@@ -1,7 +1,7 @@
 """Regular expressions of users: the time they take is bounded by the text and the pattern, whatever they say.
 
 Python's own engine goes back and tries again, without end for some patterns (``(a+)+b``). Patterns that cannot make
-it do so are given to it; all others run on a machine that follows every way at once (``regex_machine``).
+it do so are given to it; all others run on a machine that follows every way at once (``machine``).
 
 Source: FHIRPath N1 §5.6.9, §5.6.10 (PCRE, single-line mode, Unicode).
 """
@@ -12,9 +12,10 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from fhir_server.fhirpath.regex_machine import Span, scan
-from fhir_server.fhirpath.regex_program import Program, assemble
-from fhir_server.fhirpath.regex_syntax import read_pattern, runs_straight
+from fhir_server.fhirpath.regex.machine import Span, scan
+from fhir_server.fhirpath.regex.program import Program, assemble
+from fhir_server.fhirpath.regex.syntax import read_pattern
+from fhir_server.fhirpath.regex.tree import runs_straight
 
 SHORT = 5_000
 """Texts up to so long are given to Python's engine when the pattern has one way through them."""

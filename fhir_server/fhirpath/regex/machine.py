@@ -5,7 +5,7 @@ Source: R. Pike's machine, as described by R. Cox (Regular Expression Matching: 
 
 from __future__ import annotations
 
-from fhir_server.fhirpath.regex_program import CHAR, EDGE, LOOK, MATCH, SAVE, SPLIT, Program
+from fhir_server.fhirpath.regex.program import CHAR, EDGE, LOOK, MATCH, SAVE, SPLIT, Program
 
 MOST_STEPS = 1_000_000
 """Instructions for one text: about half a second."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from unicodedata import category
 
-from fhir_server.fhirpath.regex_syntax import Chars, Choice, Edge, Group, Look, Repeat, Row, Tree
+from fhir_server.fhirpath.regex.tree import Chars, Choice, Edge, Group, Look, Repeat, Row, Tree
 
 CHAR, SPLIT, SAVE, EDGE, LOOK, MATCH = range(6)
 MOST_INSTRUCTIONS = 20_000
