@@ -1,7 +1,7 @@
 """transaction: all entries or none, in the order the standard gives.
 
-Everything is checked before the store transaction opens, so that all faults of all entries are told
-at once. Inside it: deletes; then every entry's id is decided; then references are resolved and
+Everything is checked before the store transaction opens (``acceptance``), so that all faults of all entries are
+told at once. Inside it: deletes; then every entry's id is decided; then references are resolved and
 creates, updates and patches written; then operations that change something; then reads.
 Source: FHIR R4 http.html#trules.
 """
@@ -14,13 +14,11 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import orjson
 
-from fhir_server.errors import NotSupported
 from fhir_server.interactions.batch import ALONE, Context
 from fhir_server.interactions.context import Outcome, Server
 from fhir_server.interactions.delete import remove_current, remove_matches
 from fhir_server.interactions.entries import STAGES, Entry, Faults, patch_of
 from fhir_server.interactions.joined import Joined
-from fhir_server.interactions.links import references_in
 from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.patch import modify_current
 from fhir_server.interactions.patches import Make, parse_patch
@@ -28,11 +26,10 @@ from fhir_server.interactions.pending import Pending
 from fhir_server.interactions.resolve import conditional_references, look_up, require_resolved
 from fhir_server.interactions.responses import response
 from fhir_server.interactions.targets import Finder, address_book, require_distinct, versioned_names
-from fhir_server.interactions.update import put_current, require_own_id
-from fhir_server.interactions.write import Corridor, accept, corridor
+from fhir_server.interactions.update import put_current
+from fhir_server.interactions.write import Corridor, corridor
 from fhir_server.model.resource import Resource
 from fhir_server.model.rewriting import Rewrite, reference_rewriter
-from fhir_server.security.access import check_access
 from fhir_server.store import Record, Transaction
 
 ACTS = ("operation", "delete-history")
@@ -101,44 +98,6 @@ def _left(work: Work, entries: Sequence[Entry]) -> list[Record]:
     """The records that the entries wrote, found or deleted, in the order of ``entries``."""
     records = [work.results[entry.index].record for entry in entries]
     return [record for record in records if record is not None]
-
-
-# ── before the store transaction: everything that can be known to be wrong ────
-
-
-def accept_entry(context: Context, entry: Entry, resource: Resource | None) -> None:
-    """Check one entry, and note the references of its ``resource``. Raises what ``write.accept`` raises, and more."""
-    if entry.interaction == "delete-history":
-        check_access(context.caller, "purge", entry.address.type)
-    else:
-        check_access(context.caller, entry.interaction, entry.address.type)
-    if entry.interaction in {"create", "update"} and resource is not None:
-        issues = accept(context.server, context.caller, entry.interaction, resource, entry.type)
-        entry.warnings = tuple(issues)
-        entry.references = _references(resource)
-        entry.version = resource.data.get("meta", {}).get("versionId")
-        if entry.address.id is not None:
-            require_own_id(resource, entry.address.id)
-    elif entry.interaction == "patch":
-        body, content_type = patch_of(entry)
-        parse_patch(context.server, body, content_type)
-        entry.references = frozenset(references_in(body))
-    elif entry.interaction == "operation" and _is_alone(context.server, entry):
-        raise NotSupported(
-            f"${entry.address.operation} does its work in steps of its own and cannot be part of a transaction; "
-            "use a batch",
-            expression="http.url",
-        )
-
-
-def _references(resource: Resource) -> frozenset[str]:
-    """The texts of its references; a Bundle's own lead to its own entries."""
-    return frozenset(references_in(resource.raw)) if resource.type != "Bundle" else frozenset()
-
-
-def _is_alone(server: Server, entry: Entry) -> bool:
-    known = server.operations.get(entry.address.operation or "", ())
-    return any(operation.alone for operation in known)
 
 
 def _changing(server: Server, acts: Sequence[Entry]) -> list[Entry]:

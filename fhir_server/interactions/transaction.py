@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from fhir_server.errors import InvalidContent
-from fhir_server.interactions.atomic import accept_entry, run_transaction
+from fhir_server.interactions.acceptance import accept_entry
+from fhir_server.interactions.atomic import run_transaction
 from fhir_server.interactions.batch import Context, Describe, run_batch
 from fhir_server.interactions.context import Outcome, Server
 from fhir_server.interactions.entries import Entry

@@ -1,71 +1,13 @@
-"""Bundles: entries taken apart, and answers put together, from bytes that are never parsed again.
+"""Bundles put together from bytes that are never parsed again.
 
 Source: FHIR R4 bundle.html, http.html#transaction, http.html#history.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-import msgspec
 import orjson
-
-from fhir_server.errors import InvalidContent
-
-Json = dict[str, Any]
-
-# ── reading ───────────────────────────────────────────────────────────────────
-
-
-class Request(msgspec.Struct, frozen=True, rename="camel"):
-    """``Bundle.entry.request``: what to do with the entry."""
-
-    method: str
-    url: str
-    if_none_match: str | None = None
-    if_modified_since: str | None = None
-    if_match: str | None = None
-    if_none_exist: str | None = None
-
-
-class Entry(msgspec.Struct, frozen=True, rename="camel"):
-    """``Bundle.entry``; ``content`` holds the bytes of its resource just as they were sent."""
-
-    full_url: str | None = None
-    resource: msgspec.Raw = msgspec.Raw(b"")
-    request: Request | None = None
-
-    @property
-    def content(self) -> bytes:
-        """The resource's own bytes, b"" when the entry has none."""
-        return bytes(self.resource)
-
-
-class _Bundle(msgspec.Struct):
-    type: str = ""
-    entry: tuple[Entry, ...] = ()
-
-
-_bundle = msgspec.json.Decoder(_Bundle)
-
-
-def read_entries(raw: bytes) -> tuple[Entry, ...]:
-    """The entries of a Bundle's bytes. Raises InvalidContent where an entry has not the form of one."""
-    try:
-        return _bundle.decode(raw).entry
-    except msgspec.DecodeError as error:
-        raise InvalidContent(f"the Bundle cannot be read: {error}", expression="Bundle") from error
-
-
-def resources(bundle: Json) -> Iterator[Json]:
-    """The parsed resources of a parsed Bundle, in order; entries without one are passed over."""
-    for entry in bundle.get("entry", ()):
-        if "resource" in entry:
-            yield entry["resource"]
-
-
-# ── writing ───────────────────────────────────────────────────────────────────
 
 Links = Sequence[tuple[str, str]]
 """(relation, URL) pairs: self, next, …"""
@@ -107,12 +49,6 @@ def make_bundle(
     items[0] = b'{%b,"entry":[%b' % (head, items[0])
     items[-1] += b"]}"
     return b",".join(items)
-
-
-def search_entry(full_url: str, content: bytes, mode: str = "match", score: float | None = None) -> bytes:
-    """An entry of a searchset; ``mode`` is match, include or outcome."""
-    search = member("search", {"mode": mode} if score is None else {"mode": mode, "score": score})
-    return b'{"fullUrl":%b,"resource":%b,%b}' % (orjson.dumps(full_url), content, search)
 
 
 def plain_entry(full_url: str, content: bytes) -> bytes:

@@ -88,11 +88,3 @@ def is_absolute(text: str) -> bool:
 def is_conditional(text: str) -> bool:
     """True for a reference that is a search: ``Practitioner?identifier=…`` (transactions only)."""
     return _CONDITIONAL.fullmatch(text) is not None
-
-
-def split_conditional(text: str) -> tuple[str, str]:
-    """The type and the query of a conditional reference. Raises ValueError when it is none."""
-    match = _CONDITIONAL.fullmatch(text)
-    if match is None:
-        raise ValueError("not a conditional reference: expected Type?parameter=value")
-    return match[1], match[2]

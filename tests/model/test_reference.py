@@ -10,7 +10,6 @@ from fhir_server.model.reference import (
     is_conditional,
     parse_reference,
     split_canonical,
-    split_conditional,
 )
 
 BASE = "http://county.example.org/fhir"
@@ -94,14 +93,8 @@ def test_is_absolute(text: str, absolute: bool) -> None:
     assert is_absolute(text) is absolute
 
 
-def test_canonicals_and_conditionals_are_split() -> None:
+def test_canonicals_are_split_and_conditionals_known() -> None:
     assert split_canonical("http://x/y|2") == ("http://x/y", "2")
     assert split_canonical("http://x/y") == ("http://x/y", None)
     assert is_conditional("Practitioner?identifier=a|b")
     assert not is_conditional("Practitioner/1?x")
-    assert split_conditional("Practitioner?identifier=a|b&active=true") == (
-        "Practitioner",
-        "identifier=a|b&active=true",
-    )
-    with pytest.raises(ValueError, match="not a conditional reference"):
-        split_conditional("Practitioner/1")
