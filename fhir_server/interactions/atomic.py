@@ -8,7 +8,7 @@ Source: FHIR R4 http.html#trules.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -65,7 +65,7 @@ async def run_transaction(
     async with corridor(context.server, context.caller) as writing:
         inside = replace(context, server=_within(context.server, writing))
         work = Work(inside, writing, pace, Finder(inside, writing.transaction, pace))
-        by = {stage: [entry for entry in entries if entry.stage == stage] for stage in STAGES}
+        by = _by_stage(entries)
         await _delete_all(work, by["delete"])
         writes = [*by["create"], *by["update"], *by["patch"]]
         acts = [entry for stage in ACTS for entry in by[stage]]
@@ -79,6 +79,13 @@ async def run_transaction(
         answers.append(response(work.results[entry.index], entry, context.base, context.prefer))
         await pace()
     return answers
+
+
+def _by_stage(entries: Sequence[Entry]) -> Mapping[str, list[Entry]]:
+    by: dict[str, list[Entry]] = {stage: [] for stage in STAGES}
+    for entry in entries:
+        by[entry.stage].append(entry)
+    return by
 
 
 def _raise_faults(entries: Sequence[Entry]) -> None:
