@@ -45,6 +45,7 @@ from fhir_server.rest.openapi import OpenApi
 from fhir_server.rest.routes import ROUTES
 from fhir_server.rest.site import build_site
 from fhir_server.rest.swagger import documentation_router
+from fhir_server.search.contained import contained_values, is_contained
 from fhir_server.search.extract import Extractor
 from fhir_server.search.index import IndexValues
 from fhir_server.search.registry import Registry
@@ -305,6 +306,8 @@ async def _indexing(server: Server) -> AsyncIterator[None]:
 def _open_store(settings: Settings, extract: Extractor) -> SqliteStore:
     def extract_kept(type: str, content: bytes) -> IndexValues:
         data = orjson.loads(content)
+        if is_contained(type):
+            return contained_values(extract(data), data["id"])
         return INTERNAL[type](data) if type in INTERNAL else extract(data)
 
     path, durability, unfinished = store_path(settings), settings.durability, extract.registry.unfinished

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fhir_server.errors import Conflict, Forbidden, Issue, NotFound
 from fhir_server.interactions import audit
 from fhir_server.interactions.conditional import require_match
+from fhir_server.interactions.contained import forget_contained
 from fhir_server.interactions.context import Outcome, Server
 from fhir_server.interactions.vread import VERSION
 from fhir_server.interactions.write import Corridor, corridor, require_type
@@ -28,7 +29,9 @@ async def delete_history(
     _require_erasable(server, caller, type)
     async with corridor(server, caller) as writing:
         current = await _used(writing, type, id)
-        count = await writing.transaction.forget(type, id, _number(current, version))
+        number = _number(current, version)
+        await forget_contained(writing.transaction, current, all=False)
+        count = await writing.transaction.forget(type, id, number)
         if version is not None and not count:
             raise NotFound(f"there is no version {version[:20]} of {type}/{id}")
         told = f"{count} past {_versions(count)} removed for good"
@@ -47,7 +50,9 @@ async def purge(
     """
     _require_erasable(server, caller, type)
     async with corridor(server, caller) as writing:
-        await require_match(server, caller, if_match, await _used(writing, type, id))
+        current = await _used(writing, type, id)
+        await require_match(server, caller, if_match, current)
+        await forget_contained(writing.transaction, current, all=True)
         count = await writing.transaction.erase(type, id)
         told = f"{type}/{id} removed for good, {count} {_versions(count)}"
         await audit.record_erasure(writing, "operation", type, id, told)

@@ -35,12 +35,16 @@ async def parse_search(
     compartment: Compartment | None = None,
     base: str = "",
     lenient: bool = False,
+    contained: bool = False,
 ) -> Query:
-    """The search that ``pairs`` ask for (see ``parse_query``), as ``reading`` is now. Raises InvalidSearch."""
+    """The search that ``pairs`` ask for (see ``parse_query``), as ``reading`` is now. Raises InvalidSearch.
+
+    ``contained``: it may also be about contained resources.
+    """
     lookups = Lookups(server.definitions.terminology(), stored=True)
     for _ in range(MOST):
         try:
-            return parse_query(
+            query = parse_query(
                 server.parameters,
                 type,
                 pairs,
@@ -50,11 +54,19 @@ async def parse_search(
                 base_url=base or None,
                 lookups=lookups,
             )
+            return query if contained else _require_plain(query)
         except NotFetched as missing:
             lookups.keep(missing.wanted, await _fetched(server, reading, missing.wanted))
     raise InvalidSearch(
         f"the search needs more than {MOST} value sets and code systems of this server", code="too-costly"
     )
+
+
+def _require_plain(query: Query) -> Query:
+    if query.contained != "false":
+        text = "contained resources can be searched for, but nothing else can be done with what is found"
+        raise InvalidSearch(text, code="not-supported", expression="http._contained")
+    return query
 
 
 async def _fetched(server: Server, reading: Reading, wanted: Wanted) -> Any:

@@ -17,6 +17,7 @@ from fhir_server.interactions.context import Outcome, Server
 from fhir_server.interactions.includes import included
 from fhir_server.interactions.lookups import parse_search
 from fhir_server.interactions.own import TYPES, page_with_own
+from fhir_server.interactions.search_contained import contained_entries, contained_page, contained_query
 from fhir_server.interactions.subset import SUMMARIES, subset
 from fhir_server.interactions.write import require_type
 from fhir_server.model.bundle import make_bundle
@@ -51,15 +52,26 @@ async def search(
     source = server.store
     lenient = server.lenient if lenient is None else lenient
     query = await parse_search(
-        server, source, type, pairs, compartment=compartment, base=base, lenient=lenient
+        server, source, type, pairs, compartment=compartment, base=base, lenient=lenient, contained=True
     )
     for part in query.parts:
         check_access(caller, "search", part.type)
+    if query.contained != "false":
+        within = contained_query(server, caller, narrow(query, caller))
+        page = await contained_page(server, within)
+        entries = contained_entries(server, within, base, page.records)
+        return _answer(query, base, _path(type, compartment), page, entries)
     stored = partial(_page, source, narrow(query, caller))
     page = await (page_with_own(server, query, stored) if query.type in TYPES else stored())
     others = await included(server, caller, source, query.includes, page.records) if query.includes else ()
     entries = _entries(server, query, base, page.records, others)
-    links = page_links(base, _path(type, compartment), query.applied, page.next)
+    return _answer(query, base, _path(type, compartment), page, entries)
+
+
+def _answer(query: Query, base: str, path: str, page: Page, entries: list[bytes]) -> Outcome:
+    if query.ignored:
+        entries.append(outcome_entry(_ignored(query)))
+    links = page_links(base, path, query.applied, page.next)
     return Outcome(200, resource=make_bundle("searchset", entries, links=links, total=page.total))
 
 
@@ -107,8 +119,6 @@ def _entries(
     entries = hit_entries(base, matches, "match")
     if others:
         entries += hit_entries(base, others, "include")
-    if query.ignored:
-        entries.append(outcome_entry(_ignored(query)))
     return entries
 
 

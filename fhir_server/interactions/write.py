@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from fhir_server.errors import FhirError, InvalidContent, Issue, NotFound, Unprocessable
+from fhir_server.interactions.contained import MARK, keep_contained
 from fhir_server.interactions.context import Act, Change, Server
 from fhir_server.interactions.references import Pointer, literal_references, require_targets
 from fhir_server.model.resource import Json, Resource
@@ -119,6 +120,8 @@ class Corridor:
             kept = change.replacement.stamped(id, version, updated)
         record = Record(kept.type, id, version, updated, method, kept.raw)
         await self.transaction.put(record, self.server.extract(kept.data))
+        if "contained" in kept.data or (before is not None and MARK in before.content):
+            await keep_contained(self.transaction, self.server.extract, record, before)
         if self.server.reference_check:
             self.pointers.extend(literal_references(kept.data))
         await self._write_companions(change)
@@ -131,6 +134,8 @@ class Corridor:
         updated = max(self.updated, before.updated)
         record = Record(before.type, before.id, before.version + 1, updated, "DELETE", b"")
         await self.transaction.delete(record)
+        if MARK in before.content:
+            await keep_contained(self.transaction, self.server.extract, record, before)
         await self._write_companions(change)
         return record
 

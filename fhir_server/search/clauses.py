@@ -99,7 +99,9 @@ class Query:
     ``cursor`` is the opaque keyset position of the next page (made and read by the store only).
     ``total`` is none | estimate | accurate. ``summary`` is None, true, text, data, count or false.
     ``applied`` holds the (name, value) pairs that took effect, for the ``self`` link, ``_cursor`` left
-    out; ``ignored`` those that lenient handling left out. ``elements`` are JSON members.
+    out; ``ignored`` those that lenient handling left out. ``elements`` are JSON members. ``contained`` is false |
+    true | both and ``contained_type`` container | contained: whether resources that stand inside others are meant,
+    and what is shown of them.
     """
 
     type: str
@@ -114,3 +116,5 @@ class Query:
     applied: tuple[tuple[str, str], ...] = ()
     ignored: tuple[tuple[str, str], ...] = field(default=())
     parts: tuple[Query, ...] = ()
+    contained: str = "false"
+    contained_type: str = "container"

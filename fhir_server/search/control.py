@@ -20,6 +20,8 @@ LARGEST_PAGE = 1000
 """A larger ``_count`` is answered with pages of this size, and the self link says so."""
 
 TOTALS = ("none", "estimate", "accurate")
+CONTAINED = ("false", "true", "both")
+CONTAINED_TYPES = ("container", "contained")
 SUMMARIES = ("true", "text", "data", "count", "false")
 INCLUSIONS = {"_include": False, "_revinclude": True}
 """Whether each follows references backwards."""
@@ -97,6 +99,16 @@ class Controls:
         self.settings["summary"] = _one_of(value, SUMMARIES)
         return value
 
+    def contained(self, value: str) -> str:
+        """``_contained``."""
+        self.settings["contained"] = _one_of(value, CONTAINED)
+        return value
+
+    def contained_type(self, value: str) -> str:
+        """``_containedType``."""
+        self.settings["contained_type"] = _one_of(value, CONTAINED_TYPES)
+        return value
+
     def elements(self, value: str) -> str:
         """``_elements``: names of top-level elements; a choice stands for all its JSON members."""
         found: list[str] = []
@@ -153,6 +165,8 @@ READERS: Mapping[str, Callable[[Controls, str], str | None]] = {
     "_summary": Controls.summary,
     "_elements": Controls.elements,
     "_sort": Controls.sort,
+    "_contained": Controls.contained,
+    "_containedType": Controls.contained_type,
     "_format": Controls.form,
     "_pretty": Controls.form,
 }

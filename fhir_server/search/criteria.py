@@ -45,8 +45,6 @@ class Criteria:
         if dot:
             return self.through(type, head, _first(rest), lambda target: self._read(target, rest, value))
         code, _, modifier = name.partition(":")
-        if code in LATER:
-            raise Unknown(f"the parameter {code} is not supported")
         special = SPECIAL.get(code)
         if special is not None:
             return special(self, type, modifier, value)
@@ -189,9 +187,6 @@ SPECIAL: Mapping[str, Callable[[Criteria, str, str, str], Criterion]] = {
     "_type": _refuse_types,
 }
 """Criteria that are no search parameters of a type: code → what reads (type, modifier, value)."""
-
-
-LATER = frozenset({"_contained", "_containedType"})
 
 
 def _first(name: str) -> str:

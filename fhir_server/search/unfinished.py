@@ -81,9 +81,10 @@ def _refusal(parameter: SearchParameter, progress: Progress) -> NotReady:
 
 
 def _asked(query: Query) -> Iterator[SearchParameter]:
-    for criterion in query.clauses:
-        yield from _parameters(criterion)
-    yield from (key.parameter for key in query.sort)
+    for part in query.parts or (query,):
+        for criterion in part.clauses:
+            yield from _parameters(criterion)
+        yield from (key.parameter for key in part.sort)
 
 
 def _parameters(criterion: Criterion) -> Iterator[SearchParameter]:

@@ -81,7 +81,7 @@ TOLD = giving("Parameters", "`job` for each job, `parameter` for each search par
 OPERATIONS: tuple[Operation, ...] = (
     *operations_of(
         definition(
-            "reindex",
+            "server-reindex",
             "reindex",
             "Have the index rows made anew: of everything, of some types, or of some search parameters. Searches of "
             "what is being made are refused meanwhile. For administrators.",
