@@ -6,6 +6,7 @@ mostly from what the resources say. ``search.match`` decides literally, on one r
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -20,7 +21,7 @@ from property import new_examples, same_examples
 from random_resources import TYPES, definitions, stocks
 from search_cases import BASE_URL, NOW, ZONE
 
-from fhir_server.errors import InvalidSearch
+from fhir_server.errors import InvalidSearch, StoreUnavailable
 from fhir_server.search.extract import Extractor
 from fhir_server.search.index import (
     DateRow,
@@ -281,7 +282,7 @@ async def _agree(store: Any, resources: list[Indexed], query: Query) -> list[str
     }
     found = [record.id for record in await _all(store, query)]
     assert sorted(found) == sorted(expected)
-    assert await store.count(query) == len(expected)
+    assert await _patiently(lambda: store.count(query)) == len(expected)
     for one, other in pairwise(found):
         assert _in_order(query, expected[one], expected[other]), found
     return found
@@ -290,11 +291,21 @@ async def _agree(store: Any, resources: list[Indexed], query: Query) -> list[str
 async def _all(store: Any, query: Query) -> list[Record]:
     found: list[Record] = []
     while True:
-        page = await store.search(query)
+        page = await _patiently(lambda asked=query: store.search(asked))
         found += page.records
         if page.next is None:
             return found
         query = replace(query, cursor=page.next)
+
+
+async def _patiently(ask: Callable[[], Awaitable[Any]]) -> Any:
+    """Ask again while the index of texts, which earlier examples left behind, is being built."""
+    for _ in range(100):
+        try:
+            return await ask()
+        except StoreUnavailable:
+            await asyncio.sleep(0.2)
+    return await ask()
 
 
 def _in_order(query: Query, one: Indexed, other: Indexed) -> bool:

@@ -61,11 +61,16 @@ def _moment(key: int, zone: tzinfo) -> Emit:
 
 
 def period_of(value: Mapping[str, Any], zone: tzinfo) -> tuple[int, int] | None:
-    """The interval of a Period, open where it has no start or no end; None when it has neither."""
+    """The interval of a Period, open where it has no start or no end; None when it has neither.
+
+    One that ends before it starts, which R4 forbids and people type, is the time between the two.
+    """
     start = _interval(value["start"], zone) if "start" in value else None
     end = _interval(value["end"], zone) if "end" in value else None
     if start is None and end is None:
         return None
+    if start and end and end[1] <= start[0]:
+        return end[0], start[1]
     return (start[0] if start else OPEN_LOW), (end[1] if end else OPEN_HIGH)
 
 
