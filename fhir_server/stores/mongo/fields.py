@@ -12,8 +12,8 @@
       - ``{arm}~{gram}``          two neighbouring Chinese characters of a string, or the last one
 
 ``x`` strings: ``{arm}{text}\\n{exact}``, ``exact`` as ``forms.exact_form`` writes it ("" for pinyin)
-``e`` periods: k = arm (a number here and below), l, h = ``[low, high)``
-``q`` numbers and quantities: k, l, h, s = system, c = code of the unit
+``e`` periods: k = arm (a number here and below), l, h = ``[low, high)``, o = edge (``search.index``), if it is one
+``q`` numbers and quantities: k, l, h, o, s = system, c = code of the unit
 ``c`` combinations: k; of the first part t = text, s = system or type, l, h; of the next t2, s2, l2, h2; …
 ``g`` positions: k, y = latitude, x = longitude
 ``a`` the arms that have a value
@@ -22,7 +22,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fhir_server.search.index import (
@@ -49,10 +49,9 @@ def index_fields(type: str, values: IndexValues) -> Fields:
     if values.strings:
         fields["x"] = list(dict.fromkeys([string_entry(*row[:3]) for row in values.strings]))
     if values.dates:
-        periods = dict.fromkeys([row[:3] for row in values.dates])
-        fields["e"] = [{"k": key, "l": low, "h": high} for key, low, high in periods]
+        fields["e"] = _edged([({"k": row.key, "l": row.low, "h": row.high}, row) for row in values.dates])
     if values.numbers:
-        fields["q"] = [_number(*row) for row in dict.fromkeys([row[:5] for row in values.numbers])]
+        fields["q"] = _edged([(_number(*row[:5]), row) for row in values.numbers])
     if values.composites:
         fields["c"] = [_composite(row) for row in values.composites]
     if values.positions:
@@ -126,6 +125,16 @@ def _terms(values: IndexValues) -> Iterator[str]:
     for key, text, exact, _ in values.strings:
         if exact and not text.isascii():
             yield from (gram_term(key, gram) for gram in grams(text))
+
+
+def _edged(rows: Sequence[tuple[Fields, DateRow | NumberRow]]) -> list[Fields]:
+    """The items of ``rows``, each once, with the edges that it has in one row or another."""
+    found: dict[tuple[Any, ...], Fields] = {}
+    for fields, row in rows:
+        item = found.setdefault(row[:-1], fields)
+        if row.edge:
+            item["o"] = item.get("o", 0) | row.edge
+    return list(found.values())
 
 
 def _number(key: int, low: float, high: float, system: str, code: str) -> Fields:
