@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
-from fhir_server.fhirpath import Expression, Model, Node, compile_tree
+import structlog
+
+from fhir_server.fhirpath import Expression, ExpressionError, Model, Node, compile_tree
 from fhir_server.fhirpath.ast import Binary, Member, Tree
 from fhir_server.fhirpath.node import ANY_RESOURCE
 from fhir_server.fhirpath.values import type_name
@@ -20,6 +22,8 @@ from fhir_server.search.leaves import fits
 from fhir_server.search.parameters import Arm
 from fhir_server.search.types import date, quantity, reference, special, string, token, uri
 from fhir_server.search.types.base import Emit, Rows
+
+log = structlog.get_logger("fhir_server.search")
 
 Test = Callable[[Any], bool]
 SYSTEM_TYPES = {"Boolean": "boolean", "Integer": "integer", "Decimal": "decimal", "String": "string"}
@@ -182,19 +186,37 @@ def test(model: Model, place: Place, criterion: Tree) -> Test:
         name = criterion.left.name
         if any(step.json_name == name and not step.is_list for step in model.steps(place.path, name)):
             return lambda value: value.get(name) == wanted
-    expression = compile_tree(criterion, model)
+    expression = _forgiving(compile_tree(criterion, model))
     if place.type in ANY_RESOURCE:
         return lambda value: _is_true(expression, Node.of(value))
     return lambda value: _is_true(expression, Node(value, place.type, place.path))
 
 
-def _is_true(expression: Expression, node: Node) -> bool:
+def _forgiving(expression: Expression) -> Callable[[Node], list[Any]]:
+    """``expression`` giving nothing where it cannot be evaluated: content that a SearchParameter of somebody's making
+    did not expect (two names for its ``single()``) is found less well, but it is kept."""
+    told = False
+
+    def evaluate(node: Node) -> list[Any]:
+        nonlocal told
+        try:
+            return list(expression(node))
+        except ExpressionError as error:
+            if not told:
+                told = True
+                log.warning("search-parameter-fault", expression=error.source, position=error.position)
+            return []
+
+    return evaluate
+
+
+def _is_true(expression: Callable[[Node], list[Any]], node: Node) -> bool:
     return [item.value if isinstance(item, Node) else item for item in expression(node)] == [True]
 
 
 def _computed(model: Model, emitters: Emitters, tree: Tree, arm: Arm) -> Emit:
     """What an expression over the whole resource gives, each item by its type."""
-    expression = compile_tree(tree, model)
+    expression = _forgiving(compile_tree(tree, model))
     known: dict[str, Emit | None] = {}
 
     def emit(value: dict[str, Any], rows: Rows) -> None:

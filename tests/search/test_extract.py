@@ -215,3 +215,16 @@ def test_a_custom_parameter_finds_what_its_expression_selects(
     registry.add(SearchParameterDefinition("urn:sp", "mine", ("Patient",), row["kind"], row["expression"]))
     rows = rows_of(registry.parameter("Patient", "mine"), extract(patient(**row["patient"])))
     assert [getattr(found, FACES[row["kind"]]) for found in rows] == row["finds"]
+
+
+def test_content_that_a_custom_parameter_did_not_expect_is_kept_without_its_rows(
+    definitions: Definitions,
+) -> None:
+    registry = Registry(definitions)
+    registry.add(
+        SearchParameterDefinition("urn:only", "only", ("Patient",), "string", "Patient.name.single().family")
+    )
+    extract = Extractor(registry, definitions, ZONE, BASE_URL)
+    one, two = {"family": "张"}, {"family": "李"}
+    assert [text for text, _, _ in texts(extract(patient(name=[one])), registry, "only")] == ["张"]
+    assert texts(extract(patient(name=[one, two])), registry, "only") == []
