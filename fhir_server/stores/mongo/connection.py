@@ -59,15 +59,13 @@ class Place:
 
 
 class Connection:
-    """The client, its database, and the sessions that questions borrow.
+    """The client, its database, and the sessions that questions borrow. A write is in the journals of a majority of the
+    members before it is acknowledged (``concern``)."""
 
-    ``durability``: "full" (a commit waits for the journals of a majority) or "normal" (for their memory).
-    """
-
-    def __init__(self, place: Place, durability: str) -> None:
+    def __init__(self, place: Place) -> None:
         self.client: AsyncMongoClient[Document] = AsyncMongoClient(place.uri, **OPTIONS)
         self.database: AsyncDatabase[Document] = self.client[place.database]
-        self.concern = WriteConcern(w="majority", j=durability == "full")
+        self.concern = WriteConcern(w="majority", j=True)
         self.seen: Timestamp | None = None
         self._sessions: list[AsyncClientSession] = []
 
@@ -82,23 +80,25 @@ class Connection:
             raise
         self._sessions.append(session)
 
-    async def ask(self, command: Mapping[str, Any]) -> list[Document]:
-        """The documents that the reading ``command`` (find, aggregate) gives outside transactions.
+    async def ask(self, command: Mapping[str, Any], *, snapshot: bool = False) -> list[Document]:
+        """The documents that the reading ``command`` (find, aggregate) gives outside transactions; ``snapshot``: as it
+        was at one time.
 
         Asked once more when the primary has changed. Raises StoreUnavailable.
         """
+        level = "snapshot" if snapshot else "majority"
         try:
-            return await self._ask(command)
+            return await self._ask(command, level)
         except PyMongoError as error:
             if not is_passing(error):
                 raise unavailable(error) from error
         try:
-            return await self._ask(command)
+            return await self._ask(command, level)
         except PyMongoError as error:
             raise unavailable(error) from error
 
-    async def _ask(self, command: Mapping[str, Any]) -> list[Document]:
-        concern: Document = {"level": "majority"}
+    async def _ask(self, command: Mapping[str, Any], level: str) -> list[Document]:
+        concern: Document = {"level": level}
         if self.seen is not None:
             concern["afterClusterTime"] = self.seen
         async with self.session() as session:

@@ -21,6 +21,9 @@ from mongoengine import (
     BinaryField,
     Document,
     DynamicField,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    FloatField,
     IntField,
     ListField,
     LongField,
@@ -32,6 +35,42 @@ SCHEMA: Final = 1
 
 METHODS: Final = ("DELETE", "POST", "PUT", "PATCH")
 """``method`` is the place in this tuple: 0 means deleted."""
+
+
+class Period(EmbeddedDocument):  # type: ignore[misc]
+    """``[low, high)`` of a date arm."""
+
+    arm = LongField(db_field="k", required=True)
+    low = LongField(db_field="l", required=True)
+    high = LongField(db_field="h", required=True)
+
+
+class Number(EmbeddedDocument):  # type: ignore[misc]
+    """A number (system and code "") or a quantity; ``low`` = ``high`` for a plain value."""
+
+    arm = LongField(db_field="k", required=True)
+    low = FloatField(db_field="l", required=True)
+    high = FloatField(db_field="h", required=True)
+    system = StringField(db_field="s", required=True)
+    code = StringField(db_field="c", required=True)
+
+
+class Combination(EmbeddedDocument):  # type: ignore[misc]
+    """A composite: the columns of its first part, and of the second and the third with a 2 and a 3 at their names."""
+
+    arm = LongField(db_field="k", required=True)
+    text = StringField(db_field="t")
+    extra = StringField(db_field="s")
+    low = DynamicField(db_field="l")
+    high = DynamicField(db_field="h")
+
+
+class Position(EmbeddedDocument):  # type: ignore[misc]
+    """Degrees."""
+
+    arm = LongField(db_field="k", required=True)
+    latitude = FloatField(db_field="y", required=True)
+    longitude = FloatField(db_field="x", required=True)
 
 
 class Resource(Document):  # type: ignore[misc]
@@ -62,33 +101,33 @@ class Resource(Document):  # type: ignore[misc]
     """The JSON, compressed (``stores.blobs``); empty when deleted."""
     terms = ListField(StringField(), db_field="k")
     strings = ListField(StringField(), db_field="x")
-    periods = ListField(DynamicField(), db_field="e")
-    numbers = ListField(DynamicField(), db_field="q")
-    composites = ListField(DynamicField(), db_field="c")
-    positions = ListField(DynamicField(), db_field="g")
+    periods = ListField(EmbeddedDocumentField(Period), db_field="e")
+    numbers = ListField(EmbeddedDocumentField(Number), db_field="q")
+    composites = ListField(EmbeddedDocumentField(Combination), db_field="c")
+    positions = ListField(EmbeddedDocumentField(Position), db_field="g")
     arms = ListField(LongField(), db_field="a")
     """The keys of the arms that have a value, for ``:missing``."""
 
     meta: Final = {
         "collection": "resource",
         "auto_create_index": False,
-        "shard_key": ("p",),
+        "shard_key": ("patient",),
         "indexes": [
-            {"name": "term", "fields": ["k", "-d", "-n"]},
-            {"name": "string", "fields": ["x"], "sparse": True},
-            {"name": "period", "fields": ["e.k", "e.l", "e.h"], "sparse": True},
-            {"name": "number", "fields": ["q.k", "q.l", "q.h"], "sparse": True},
-            {"name": "composite", "fields": ["c.k", "c.t"], "sparse": True},
-            {"name": "position", "fields": ["g.k", "g.y"], "sparse": True},
-            {"name": "change", "fields": ["s"]},
-            {"name": "type_change", "fields": ["t", "s"]},
-            {"name": "type_updated", "fields": ["t", "u"]},
+            {"name": "term", "fields": ["terms", "-date", "-number"]},
+            {"name": "string", "fields": ["strings"], "sparse": True},
+            {"name": "period", "fields": ["periods.arm", "periods.low", "periods.high"], "sparse": True},
+            {"name": "number", "fields": ["numbers.arm", "numbers.low", "numbers.high"], "sparse": True},
+            {"name": "composite", "fields": ["composites.arm", "composites.text"], "sparse": True},
+            {"name": "position", "fields": ["positions.arm", "positions.latitude"], "sparse": True},
+            {"name": "change", "fields": ["sequence"]},
+            {"name": "type_change", "fields": ["type", "sequence"]},
+            {"name": "type_updated", "fields": ["type", "updated"]},
         ],
     }
 
 
 class History(Document):  # type: ignore[misc]
-    """A past version. ``ended`` is the ``sequence`` of the write that replaced it."""
+    """A past version. ``ended`` is the ``sequence`` of the write that replaced it, ``until`` that one's ``updated``."""
 
     sequence = LongField(primary_key=True)
     key = StringField(db_field="r", required=True)
@@ -101,25 +140,28 @@ class History(Document):  # type: ignore[misc]
     method = IntField(db_field="m", required=True)
     latest = LongField(db_field="w", required=True)
     ended = LongField(db_field="o", required=True)
+    until = LongField(db_field="f", required=True)
     patient = StringField(db_field="p", required=True)
     content = BinaryField(db_field="z", required=True)
 
     meta: Final = {
         "collection": "history",
         "auto_create_index": False,
-        "shard_key": ("p",),
+        "shard_key": ("patient",),
         "indexes": [
-            {"name": "version", "fields": ["r", "-v"]},
-            {"name": "type_change", "fields": ["t", "_id"]},
-            {"name": "type_ended", "fields": ["t", "o"]},
+            {"name": "version", "fields": ["key", "-version"]},
+            {"name": "type_change", "fields": ["type", "sequence"]},
+            {"name": "type_ended", "fields": ["type", "ended"]},
         ],
     }
 
 
 class State(Document):  # type: ignore[misc]
-    """The one document ``_id: "store"``. Every group of writes changes it first, so groups of all servers take turns.
+    """The one document ``_id: "store"``. Every group of writes changes it first (``turn`` counts them), so the groups
+    of all servers take turns.
 
-    ``sequence``, ``number`` and ``latest`` are the greatest given out; ``erased`` counts removals, which are no writes.
+    ``sequence``, ``number`` and ``latest`` are the greatest given out; ``erased`` counts removals and changes of index
+    values, which are no writes.
     """
 
     key = StringField(primary_key=True)
@@ -130,6 +172,7 @@ class State(Document):  # type: ignore[misc]
     number = LongField(db_field="n", required=True)
     latest = LongField(db_field="w", required=True)
     erased = LongField(db_field="g", required=True)
+    turn = LongField(db_field="b", required=True)
 
     meta: Final = {"collection": "state", "auto_create_index": False, "indexes": []}
 

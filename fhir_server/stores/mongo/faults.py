@@ -41,6 +41,11 @@ def unavailable(error: Exception) -> FhirError:
         return too_large()
     if isinstance(error, zstandard.ZstdError):
         return StoreUnavailable(_DAMAGED, diagnostics="it cannot be unpacked")
+    if isinstance(error, PyMongoError) and error.has_error_label("UnknownTransactionCommitResult"):
+        return StoreUnavailable(
+            "the database was interrupted, and whether it has kept this is not known: look before you send again",
+            headers=SOON,
+        )
     if isinstance(error, ServerSelectionTimeoutError):
         return StoreUnavailable("no primary of the database can be reached: send again", headers=SOON)
     if isinstance(error, OperationFailure) and error.code in _ADVICE:

@@ -12,7 +12,7 @@ from typing import Any
 from fhir_server.stores.mongo.connection import LARGE, Connection, Document
 
 Command = dict[str, Any]
-Ask = Callable[[Command], Awaitable[list[Document]]]
+Ask = Callable[..., Awaitable[list[Document]]]
 Sort = Mapping[str, int]
 
 
@@ -47,13 +47,18 @@ class View:
         return await self._ask(command)
 
     async def aggregate(
-        self, collection: str, pipeline: Sequence[Mapping[str, Any]], *, hint: str | None = None
+        self,
+        collection: str,
+        pipeline: Sequence[Mapping[str, Any]],
+        *,
+        hint: str | None = None,
+        snapshot: bool = False,
     ) -> list[Document]:
-        """What the pipeline gives."""
+        """What the pipeline gives; ``snapshot``: all its collections are to be seen in one state."""
         command: Command = {"aggregate": collection, "pipeline": pipeline, "cursor": {"batchSize": LARGE}}
         if hint:
             command["hint"] = hint
-        return await self._ask(command)
+        return await self._ask(command, snapshot=snapshot)
 
     async def count(
         self, collection: str, filter: Mapping[str, Any], *, limit: int = 0, hint: str | None = None

@@ -1,0 +1,251 @@
+"""Transactions that share one commit: what their members wrote, gathered, and brought into the database together.
+
+A database transaction cannot be undone in part. So a member's writes stay in memory until its end, or until it asks
+for something that only the database can answer; when it fails after that, the transaction is begun anew and gets
+what the others wrote once more. That is right as long as nobody has written in between; if somebody has, members
+that had read something fail, and those that had not are checked again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pymongo.errors import PyMongoError
+
+from fhir_server.errors import Conflict, FhirError, StoreUnavailable
+from fhir_server.store import Record
+from fhir_server.stores.mongo.batch import STORED, Counters, Key, Stored, Write, documents_of, require_next
+from fhir_server.stores.mongo.faults import SOON, unavailable
+from fhir_server.stores.mongo.session import Session, is_duplicate, may_succeed
+from fhir_server.stores.mongo.view import View
+
+ATTEMPTS: Final = 8
+"""How often a group is begun anew before its members fail."""
+
+Waiting = asyncio.Future[FhirError | None]
+"""Done with None when the commit succeeded."""
+
+
+@dataclass(slots=True)
+class Member:
+    """What one transaction wrote: ``fresh`` is not in the database yet, ``sent`` is.
+
+    ``records`` are its current versions by (type, id), None for what it erased. ``acted``: it changed the database
+    past its writes.
+    """
+
+    fresh: list[Write] = field(default_factory=list)
+    sent: list[Write] = field(default_factory=list)
+    records: dict[Key, Record | None] = field(default_factory=dict)
+    newest: dict[Key, Write] = field(default_factory=dict)
+    has_read: bool = False
+    acted: bool = False
+    waiting: Waiting | None = None
+
+    @property
+    def writes(self) -> list[Write]:
+        """All of them, in their order."""
+        return self.sent + self.fresh
+
+    def gather(self, write: Write) -> None:
+        """One write more."""
+        self.fresh.append(write)
+        self.newest[write.key] = write
+        self.records[write.key] = write.record
+
+    def tell(self, error: FhirError | None) -> None:
+        """How the commit went."""
+        if self.waiting is not None and not self.waiting.done():
+            self.waiting.set_result(error)
+
+
+class Group:
+    """Members in the order of their ends, and the database transaction that they share, once one is needed.
+
+    ``known`` are current versions as the open transaction sees them. ``index``: the fingerprint that the store's
+    index must have, None for any.
+    """
+
+    def __init__(self, session: Session, index: str | None) -> None:
+        self.ended: list[Member] = []
+        self.records: dict[Key, Record | None] = {}
+        self.newest: dict[Key, Write] = {}
+        self.known: dict[Key, Stored | None] = {}
+        self.erased = 0
+        self.view = View(session.ask, is_committed=False)
+        self.session = session
+        self._index = index
+        self._counters = Counters(0, 0, 0)
+        self._base: tuple[int, int] | None = None
+
+    # ── while members are at work ─────────────────────────────────────────────
+
+    async def open(self) -> None:
+        """Begin the database transaction, unless it is. Raises StoreUnavailable, PyMongoError."""
+        if not self.session.is_open:
+            await self._begin()
+
+    async def flush(self, member: Member) -> None:
+        """Bring into the database what has been written so far, that of ``member`` last.
+
+        Raises Conflict when something that it created is there already, PyMongoError.
+        """
+        await self.open()
+        await self._send(self.ended)
+        if member.fresh:
+            await self.look([write.key for write in member.fresh if write.is_blind])
+            self._check(member.fresh)
+            await self._send([member])
+        await self.session.keep(self._counters, 0)
+
+    async def look(self, keys: Iterable[Key]) -> None:
+        """Know the current versions of ``keys``."""
+        unknown = {f"{type}/{id}": (type, id) for type, id in keys if (type, id) not in self.known}
+        if unknown:
+            self.known.update(dict.fromkeys(unknown.values()))
+            wanted = {"_id": {"$in": list(unknown)}}
+            for found in await self.view.find("resource", wanted, projection={**STORED, "_id": 1}):
+                self.known[unknown[found["_id"]]] = Stored.of(found)
+
+    def end(self, member: Member) -> None:
+        """``member`` has ended without an error."""
+        self.ended.append(member)
+        self.records.update(member.records)
+        self.newest.update(member.newest)
+
+    async def undo(self, member: Member, *, broken: bool) -> None:
+        """``member`` has failed; ``broken``: the database has, under it. When the others cannot be saved, they fail."""
+        if not (member.sent or member.acted or broken):
+            return
+        try:
+            await self.restart()
+        except (PyMongoError, StoreUnavailable) as error:
+            await self.session.abort()
+            self._tell(error if isinstance(error, StoreUnavailable) else unavailable(error))
+
+    # ── the end ───────────────────────────────────────────────────────────────
+
+    async def commit(self) -> None:
+        """Make durable what the members wrote, and tell them."""
+        error: FhirError | None = StoreUnavailable("the commit was cut off: send again", headers=SOON)
+        try:
+            error = await self._commit()
+        finally:
+            self._tell(error)
+            if error is not None:
+                await self.session.abort()
+
+    def _tell(self, error: FhirError | None) -> None:
+        """Tell all members how it went."""
+        for member in self.ended:
+            member.tell(error)
+        self.ended = []
+
+    async def _commit(self) -> FhirError | None:
+        again = False
+        for _ in range(ATTEMPTS):
+            try:
+                if again:
+                    await self.restart()
+                await self._send(self.ended)
+                if self.session.is_open:
+                    await self.session.keep(self._counters, self.erased)
+                    await self.session.commit()
+                return None
+            except StoreUnavailable as error:
+                return error
+            except PyMongoError as error:
+                failure = unavailable(error)
+                again = is_duplicate(error) or may_succeed(error)
+                if not again:
+                    break
+        return failure
+
+    async def restart(self) -> None:
+        """Begin the database transaction anew, with what the members that have ended wrote."""
+        base = self._base
+        await self.session.abort()
+        self.known.clear()
+        self.erased = 0
+        if not self.ended:
+            self._base = None
+            return
+        await self._begin()
+        keys = [write.key for member in self.ended for write in member.writes]
+        await self.look(keys)
+        moved = base is not None and base != self._base
+        for member in self.ended:
+            member.fresh, member.sent = member.writes, []
+        self._dismiss(moved)
+        await self._send(self.ended)
+
+    def _dismiss(self, moved: bool) -> None:
+        """Let go of members that cannot be repeated; ``moved``: somebody has written in between."""
+        kept, versions = [], {key: stored.version if stored else 0 for key, stored in self.known.items()}
+        for member in self.ended:
+            is_late = (moved and member.has_read) or member.acted
+            error = _repeated_too_late() if is_late else _follow(member.fresh, versions)
+            if error is None:
+                kept.append(member)
+            else:
+                member.tell(error)
+        self.ended = kept
+        self.records = {key: record for member in kept for key, record in member.records.items()}
+        self.newest = {key: write for member in kept for key, write in member.newest.items()}
+
+    # ── the database ──────────────────────────────────────────────────────────
+
+    async def _begin(self, writes: int = 0, creations: int = 0, latest: int = 0) -> None:
+        state = await self.session.begin({"s": writes, "n": creations}, latest)
+        if self._index is not None and state["index"] != self._index:
+            await self.session.abort()
+            raise StoreUnavailable(
+                "the store is being indexed by the rules of another version, zone or base address of the server: "
+                "give all servers of this store the same, and restart this one",
+                headers=SOON,
+            )
+        self._counters = Counters(state["s"], state["n"], state["w"])
+        self._base = (state["s"], state["g"])
+
+    async def _send(self, members: Sequence[Member]) -> None:
+        """Bring what ``members`` wrote, and is not there yet, into the database."""
+        writes = [write for member in members for write in member.fresh]
+        if not writes:
+            return
+        if not self.session.is_open:
+            created = {write.key for write in writes}
+            await self._begin(len(writes), len(created), max(write.record.updated for write in writes))
+        documents, self._counters = documents_of(writes, self.known, self._counters)
+        await self.session.write(documents)
+        for member in members:
+            member.sent, member.fresh = member.writes, []
+
+    def _check(self, writes: Sequence[Write]) -> None:
+        versions = {write.key: self.known.get(write.key) for write in writes if write.is_blind}
+        for write in writes:
+            stored = versions.pop(write.key, None)
+            if write.is_blind and stored is not None:
+                require_next(write.record, stored.version)
+
+
+def _follow(writes: Sequence[Write], versions: dict[Key, int]) -> FhirError | None:
+    """Count ``writes`` into ``versions``; a Conflict, and nothing counted, when one does not follow."""
+    counted = dict(versions)
+    try:
+        for write in writes:
+            require_next(write.record, counted[write.key])
+            counted[write.key] = write.record.version
+    except Conflict as conflict:
+        return conflict
+    versions.update(counted)
+    return None
+
+
+def _repeated_too_late() -> FhirError:
+    return StoreUnavailable(
+        "the database was interrupted, and what this request looked at may have changed: send again",
+        headers=SOON,
+    )

@@ -1,0 +1,165 @@
+"""The store in a MongoDB replica set: any number of servers, on any number of machines.
+
+Reads and searches are one call each; writes share transactions (see ``writer``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import zstandard
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from fhir_server.search.query import Query
+from fhir_server.search.unfinished import Unfinished
+from fhir_server.store import Page, Record, Referring
+from fhir_server.stores.blobs import Blobs
+from fhir_server.stores.mongo.batch import Extract
+from fhir_server.stores.mongo.connection import OPTIONS, Connection, Document, Place
+from fhir_server.stores.mongo.faults import cannot_open, unavailable
+from fhir_server.stores.mongo.history import Scope, history_page, read_changes
+from fhir_server.stores.mongo.reader import Reader
+from fhir_server.stores.mongo.rebuild import rebuild
+from fhir_server.stores.mongo.search import Searches
+from fhir_server.stores.mongo.setup import prepare
+from fhir_server.stores.mongo.ticks import JoinedReads
+from fhir_server.stores.mongo.transaction import MongoTransaction
+from fhir_server.stores.mongo.view import committed_view
+from fhir_server.stores.mongo.writer import Writer
+
+
+class MongoStore:
+    """See ``store.Store``. Make it with ``MongoStore.open``; one event loop uses it.
+
+    ``drift`` says in what the database differs from what the program declares.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        extract: Extract,
+        unfinished: Unfinished,
+        drift: Sequence[str] = (),
+    ) -> None:
+        self.unfinished = unfinished
+        self.drift = tuple(drift)
+        self._place = place
+        self._extract = extract
+        self._blobs = Blobs()
+        self._connection = Connection(place)
+        self._writer = Writer(self._connection)
+        self._view = committed_view(self._connection)
+        self._reader = Reader(self._view, self._blobs)
+        self._joined = JoinedReads(self._view, self._reader)
+        self._searches = Searches(self._blobs, extract)
+
+    @classmethod
+    def open(
+        cls,
+        uri: str,
+        *,
+        extract: Extract,
+        unfinished: Unfinished | None = None,
+    ) -> MongoStore:
+        """Open the database of ``mongodb://…/name``, and make collections and indexes that are missing.
+
+        ``extract(type, content)`` gives the index values of a stored version; searches of what is ``unfinished`` are
+        refused. Raises StoreUnavailable when it cannot be used, without saying the password.
+        """
+        place = Place(uri)
+        try:
+            with _client(place) as client:
+                drift = prepare(client, place.database)
+        except PyMongoError as error:
+            raise cannot_open(error) from error
+        return cls(place, extract, unfinished if unfinished is not None else Unfinished(), drift)
+
+    def index_by(self, fingerprint: str) -> int | None:
+        """Index everything anew, unless its values were made by the rules that ``fingerprint`` names (None): how many
+        resources.
+
+        To be called before the store is used. Raises StoreUnavailable; the next call then begins again.
+        """
+        self._writer.index = fingerprint
+        try:
+            with _client(self._place) as client:
+                database = client[self._place.database]
+                state = database.state.find_one({"_id": "store"})
+                if state is not None and state["index"] == fingerprint:
+                    return None
+                return rebuild(database, self._blobs, self._extract, fingerprint)
+        except (PyMongoError, zstandard.ZstdError) as error:
+            raise unavailable(error) from error
+
+    def transaction(self) -> MongoTransaction:
+        """See ``store.Store.transaction``."""
+        return MongoTransaction(self._writer, self._searches, self._blobs, self._extract, self.unfinished)
+
+    async def read(self, type: str, id: str) -> Record | None:
+        """See ``store.Reading.read``."""
+        return await self._joined.read(type, id)
+
+    async def read_many(self, keys: Sequence[tuple[str, str]]) -> list[Record]:
+        """See ``store.Reading.read_many``."""
+        return await self._reader.read_many(keys)
+
+    async def read_version(self, type: str, id: str, version: int) -> Record | None:
+        """See ``store.Reading.read_version``."""
+        return await self._reader.read_version(type, id, version)
+
+    async def search(self, query: Query) -> Page:
+        """See ``store.Reading.search``."""
+        self.unfinished.require_complete(query)
+        return await self._searches.search(self._view, query)
+
+    async def count(self, query: Query) -> int:
+        """See ``store.Reading.count``."""
+        self.unfinished.require_complete(query)
+        return await self._searches.count(self._view, query)
+
+    async def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None = None) -> Referring:
+        """See ``store.Reading.referring``."""
+        for query in queries:
+            self.unfinished.require_complete(query)
+        return await self._searches.referring(self._view, queries, moment)
+
+    async def terms(self, key: int, limit: int) -> list[tuple[str, str]]:
+        """See ``store.Reading.terms``."""
+        self.unfinished.require_rows(key)
+        return await self._searches.terms(self._view, key, limit)
+
+    async def history(
+        self,
+        type: str | None = None,
+        id: str | None = None,
+        *,
+        count: int = 20,
+        since: int | None = None,
+        at: tuple[int, int] | None = None,
+        cursor: str | None = None,
+        total: bool = True,
+    ) -> Page:
+        """See ``store.Reading.history``."""
+        cut = await history_page(self._view, Scope(type, id, since, at), count, cursor, total=total)
+        return Page(tuple(self._reader.records(cut.rows)), cut.next, cut.total)
+
+    async def changes(self, after: int, limit: int = 1000) -> list[Record]:
+        """See ``store.Store.changes``."""
+        return self._reader.records(await read_changes(self._view, after, limit))
+
+    async def check(self) -> None:
+        """See ``store.Store.check``: one read, and one write that changes nothing."""
+        await self.read("", "")
+        async with self.transaction() as transaction:
+            await transaction.touch()
+
+    async def close(self) -> None:
+        """See ``store.Store.close``."""
+        await self._writer.close()
+        await self._connection.close()
+
+
+def _client(place: Place) -> MongoClient[Document]:
+    """A client that blocks, for what is done before the store is used."""
+    return MongoClient(place.uri, **{**OPTIONS, "retryWrites": True, "retryReads": True, "w": "majority"})

@@ -1,0 +1,231 @@
+"""One transaction: its writes are gathered, and go to the database with those of its group."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence, Set
+from types import TracebackType
+from typing import TypeVar
+
+from pymongo.errors import PyMongoError
+
+from fhir_server.errors import FhirError
+from fhir_server.search.index import IndexValues
+from fhir_server.search.query import Query
+from fhir_server.search.unfinished import Unfinished
+from fhir_server.store import Page, Record, Referring, Step
+from fhir_server.stores.blobs import Blobs
+from fhir_server.stores.mongo.batch import Extract, Stored, Write, gather, require_next
+from fhir_server.stores.mongo.documents import METHODS
+from fhir_server.stores.mongo.erase import erase, forget
+from fhir_server.stores.mongo.faults import unavailable
+from fhir_server.stores.mongo.group import Group, Member
+from fhir_server.stores.mongo.history import Scope, history_page
+from fhir_server.stores.mongo.reader import Reader
+from fhir_server.stores.mongo.rebuild import index_some, unindex_some
+from fhir_server.stores.mongo.search import Searches
+from fhir_server.stores.mongo.view import View
+from fhir_server.stores.mongo.writer import Writer
+
+T = TypeVar("T")
+
+
+class MongoTransaction:
+    """See ``store.Transaction``. It holds the writer's turn from ``async with`` to the end of the block."""
+
+    def __init__(
+        self, writer: Writer, searches: Searches, blobs: Blobs, extract: Extract, unfinished: Unfinished
+    ) -> None:
+        self._writer = writer
+        self._searches = searches
+        self._blobs = blobs
+        self._extract = extract
+        self._unfinished = unfinished
+        self._member = Member()
+        self._broken: FhirError | None = None
+        self._group: Group
+
+    async def __aenter__(self) -> MongoTransaction:
+        await self._writer.turn.acquire()
+        self._group = self._writer.join()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        broken = self._broken
+        try:
+            if error is None and broken is None:
+                await self._writer.end(self._group, self._member)
+            else:
+                await self._group.undo(self._member, broken=broken is not None)
+        finally:
+            self._writer.turn.release()
+        if error is None:
+            self._check()
+            await self._writer.committed(self._member)
+
+    # ── reading ───────────────────────────────────────────────────────────────
+
+    async def read(self, type: str, id: str) -> Record | None:
+        """See ``store.Reading.read``."""
+        self._check()
+        self._member.has_read = True
+        key = (type, id)
+        for records in (self._member.records, self._group.records):
+            if key in records:
+                return records[key]
+        stored = await self._look(type, id)
+        return None if stored is None else self._record(type, id, stored)
+
+    async def read_many(self, keys: Sequence[tuple[str, str]]) -> list[Record]:
+        """See ``store.Reading.read_many``."""
+        return await self.ask(lambda view: Reader(view, self._blobs).read_many(keys))
+
+    async def read_version(self, type: str, id: str, version: int) -> Record | None:
+        """See ``store.Reading.read_version``."""
+        return await self.ask(lambda view: Reader(view, self._blobs).read_version(type, id, version))
+
+    async def search(self, query: Query) -> Page:
+        """See ``store.Reading.search``."""
+        self._unfinished.require_complete(query)
+        return await self.ask(lambda view: self._searches.search(view, query))
+
+    async def count(self, query: Query) -> int:
+        """See ``store.Reading.count``."""
+        self._unfinished.require_complete(query)
+        return await self.ask(lambda view: self._searches.count(view, query))
+
+    async def history(
+        self,
+        type: str | None = None,
+        id: str | None = None,
+        *,
+        count: int = 20,
+        since: int | None = None,
+        at: tuple[int, int] | None = None,
+        cursor: str | None = None,
+        total: bool = True,
+    ) -> Page:
+        """See ``store.Reading.history``."""
+        scope = Scope(type, id, since, at)
+        cut = await self.ask(lambda view: history_page(view, scope, count, cursor, total=total))
+        return Page(tuple(Reader(self._group.view, self._blobs).records(cut.rows)), cut.next, cut.total)
+
+    async def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None = None) -> Referring:
+        """See ``store.Reading.referring``."""
+        for query in queries:
+            self._unfinished.require_complete(query)
+        return await self.ask(lambda view: self._searches.referring(view, queries, moment))
+
+    async def terms(self, key: int, limit: int) -> list[tuple[str, str]]:
+        """See ``store.Reading.terms``."""
+        self._unfinished.require_rows(key)
+        return await self.ask(lambda view: self._searches.terms(view, key, limit))
+
+    async def ask(self, question: Callable[[View], Awaitable[T]]) -> T:
+        """What ``question`` makes of everything written so far."""
+        self._member.has_read = True
+
+        async def answer() -> T:
+            await self._group.flush(self._member)
+            return await question(self._group.view)
+
+        return await self._try(answer)
+
+    # ── writing ───────────────────────────────────────────────────────────────
+
+    async def put(self, record: Record, values: IndexValues) -> None:
+        """See ``store.Transaction.put``."""
+        await self._gather(record, values)
+
+    async def delete(self, record: Record) -> None:
+        """See ``store.Transaction.delete``."""
+        await self._gather(record, None)
+
+    async def forget(self, type: str, id: str, version: int | None = None) -> int:
+        """See ``store.Transaction.forget``."""
+        return await self._act(lambda: forget(self._group.session, type, id, version))
+
+    async def erase(self, type: str, id: str) -> int:
+        """See ``store.Transaction.erase``."""
+        erased = await self._act(lambda: erase(self._group.session, type, id))
+        self._member.records[type, id] = None
+        self._member.newest.pop((type, id), None)
+        self._group.newest.pop((type, id), None)
+        self._group.known[type, id] = None
+        return erased
+
+    async def index(self, type: str, keys: Set[int], after: str, limit: int) -> Step:
+        """See ``store.Transaction.index``."""
+        return await self._act(
+            lambda: index_some(self._group.session, self._blobs, self._extract, type, keys, after, limit)
+        )
+
+    async def unindex(self, keys: Set[int], limit: int) -> int:
+        """See ``store.Transaction.unindex``."""
+        return await self._act(lambda: unindex_some(self._group.session, keys, limit))
+
+    async def touch(self) -> None:
+        """Write something that changes nothing: whether the database takes writes."""
+        await self._try(self._group.open)
+
+    async def _act(self, change: Callable[[], Awaitable[T]]) -> T:
+        """Run ``change``, which goes past the gathered writes."""
+
+        async def acted() -> T:
+            await self._group.flush(self._member)
+            self._member.acted = True
+            self._group.erased += 1
+            return await change()
+
+        return await self._try(acted)
+
+    async def _gather(self, record: Record, values: IndexValues | None) -> None:
+        self._check()
+        before = await self._before(record)
+        version = 0 if before is None else _version(before)
+        require_next(record, version)
+        self._member.gather(gather(record, values, before, self._blobs))
+
+    async def _before(self, record: Record) -> Stored | Write | None:
+        """The current version; None when there is none, or when nobody has looked and this would be the first."""
+        key = (record.type, record.id)
+        for newest in (self._member.newest, self._group.newest):
+            if key in newest:
+                return newest[key]
+        if key in self._group.known or record.version == 1:
+            return self._group.known.get(key)
+        self._member.has_read = True
+        return await self._look(*key)
+
+    async def _look(self, type: str, id: str) -> Stored | None:
+        """What the database has, all gathered writes aside."""
+
+        async def look() -> Stored | None:
+            await self._group.open()
+            await self._group.look([(type, id)])
+            return self._group.known[type, id]
+
+        return await self._try(look)
+
+    def _record(self, type: str, id: str, stored: Stored) -> Record:
+        content = self._blobs.decompress(stored.content)
+        method = METHODS[stored.method]
+        return Record(type, id, stored.version, stored.updated, method, content, stored.sequence)
+
+    async def _try(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run ``work``; once the database has failed, nothing more can be done in this transaction."""
+        self._check()
+        try:
+            return await work()
+        except PyMongoError as error:
+            self._broken = unavailable(error)
+            raise self._broken from error
+
+    def _check(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+
+
+def _version(before: Stored | Write) -> int:
+    return before.record.version if isinstance(before, Write) else before.version
