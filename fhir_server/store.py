@@ -23,7 +23,8 @@ class Record(msgspec.Struct, frozen=True):
 
     ``version`` counts from 1 without gaps; ``updated`` is in microseconds since 1970 UTC;
     ``method`` is POST, PUT, PATCH or DELETE; ``content`` is the JSON as served, b"" when deleted.
-    ``sequence`` is the store's own order of all writes (0 until stored).
+    ``sequence`` is the store's own order of all writes (0 until stored), ``number`` its order of resources by their
+    creation (told by ``changes`` only).
     """
 
     type: str
@@ -33,6 +34,7 @@ class Record(msgspec.Struct, frozen=True):
     method: str
     content: bytes
     sequence: int = 0
+    number: int = 0
 
     @property
     def deleted(self) -> bool:
@@ -134,9 +136,22 @@ class Transaction(Reading, Protocol):
         A page that is asked for afterwards leaves out what was removed. A sequence is never used again.
         """
 
-    async def index(self, type: str, keys: Set[int], after: str, limit: int) -> Step:
+    async def index(
+        self, type: str, keys: Set[int], after: str, limit: int, seconds: float | None = None
+    ) -> Step:
         """Add the rows of the arms ``keys`` of the next ``limit`` resources of ``type`` whose id is greater than
-        ``after``, as far as they are not there. What has been written since the rules changed has them already."""
+        ``after``, as far as they are not there; ``seconds``: of fewer (one at least) when these have passed.
+
+        What has been written since the rules changed has them already.
+        """
+
+    async def restore(self, record: Record) -> None:
+        """Keep a version as another store had it, with its ``version``, ``sequence`` and ``number``; versions before
+        it may be missing. Raises Conflict unless its sequence is greater than all that were given out here, and its
+        version greater than the current one."""
+
+    async def reserve(self, sequence: int, number: int) -> None:
+        """Never give out numbers up to these: another store had them, before it erased what they belonged to."""
 
     async def unindex(self, keys: Set[int], limit: int) -> int:
         """Remove up to ``limit`` rows of the arms ``keys``; fewer than ``limit`` removed means that none are left."""
@@ -156,7 +171,10 @@ class Store(Reading, Protocol):
         what one has read cannot be changed by another before it ends."""
 
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
-        """Writes in the order they were made, with a ``sequence`` greater than ``after``."""
+        """Writes in the order they were made, with a ``sequence`` greater than ``after``, and their ``number``."""
+
+    async def reached(self) -> tuple[int, int]:
+        """The greatest sequence and the greatest number that were given out, to what was erased too."""
 
     async def check(self) -> None:
         """Raise StoreUnavailable unless reads and writes can be served now."""

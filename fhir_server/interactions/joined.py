@@ -73,6 +73,10 @@ class Joined:
         """See ``store.Store.changes``: what is committed."""
         return await self._store.changes(after, limit)
 
+    async def reached(self) -> tuple[int, int]:
+        """See ``store.Store.reached``: what is committed."""
+        return await self._store.reached()
+
     async def check(self) -> None:
         """A transaction is open, so reads and writes can be served."""
 

@@ -7,7 +7,6 @@ from array import array
 from collections.abc import Callable, Set
 from typing import Any, Final, NamedTuple
 
-from fhir_server.errors import Conflict
 from fhir_server.search.index import IndexValues
 from fhir_server.store import Record
 from fhir_server.stores.blobs import Blobs
@@ -15,6 +14,7 @@ from fhir_server.stores.forms import keys_of
 from fhir_server.stores.sqlite.reader import METHODS
 from fhir_server.stores.sqlite.rows import TABLES, Row, Rows, index_rows, no_rows
 from fhir_server.stores.sqlite.writer import Writer
+from fhir_server.stores.versions import require_after, require_next
 
 Extract = Callable[[str, bytes], IndexValues]
 
@@ -69,19 +69,16 @@ class Batch:
 
     def put(self, record: Record, values: IndexValues | None) -> None:
         """Gather a new version (``values`` None: a deletion). Raises Conflict unless it follows the current one."""
+        tid, before = self._before(record)
+        require_next(record, before.version)
         writer = self._writer
-        tid = writer.symbols[record.type]
-        row = writer.connection.execute(_CURRENT, (tid, record.id)).fetchone()
-        before = _Before(*row) if row else _NOTHING
-        if record.version != before.version + 1:
-            raise Conflict(
-                f"version {record.version} of {record.type}/{record.id} does not follow the current version "
-                f"{before.version}: somebody else was faster; read it again and repeat the change"
-            )
-        if values:
-            _check_range(values)
-        self._keep(record, tid, before, values)
-        self.records[record.type, record.id] = record
+        self._keep(record, tid, before, values, writer.sequence + 1, before.rid or writer.rid + 1)
+
+    def restore(self, record: Record, values: IndexValues | None) -> None:
+        """Gather a version that another store had. Raises Conflict unless it comes after all that is here."""
+        tid, before = self._before(record)
+        require_after(record, self._writer.sequence, before.version)
+        self._keep(record, tid, before, values, record.sequence, before.rid or record.number)
 
     def index(self, tid: int, rid: int, values: IndexValues) -> None:
         """Gather the index rows of a resource that is kept already and has none."""
@@ -118,30 +115,44 @@ class Batch:
                 _run(connection, table.insert, added)
         self.records.clear()
 
-    def _keep(self, record: Record, tid: int, before: _Before, values: IndexValues | None) -> None:
+    def _before(self, record: Record) -> tuple[int, _Before]:
+        """The number of the type, and what there is of the resource."""
+        tid = self._writer.symbols[record.type]
+        row = self._writer.connection.execute(_CURRENT, (tid, record.id)).fetchone()
+        return tid, _Before(*row) if row else _NOTHING
+
+    def _keep(
+        self,
+        record: Record,
+        tid: int,
+        before: _Before,
+        values: IndexValues | None,
+        sequence: int,
+        rid: int,
+    ) -> None:
+        if values:
+            _check_range(values)
         writer, gathered = self._writer, self._gathered
-        writer.sequence += 1
+        writer.sequence = sequence
+        writer.rid = max(writer.rid, rid)
         writer.latest = max(writer.latest, record.updated)
         method, blob = METHODS.index(record.method), self._blobs.compress(record.content)
         date = values.date if values else 0
         if before.rid:
-            rid = before.rid
             gathered["history"].append((before.sequence, rid, *before[1:4], before.content))
-            gathered["update"].append(
-                (record.version, record.updated, method, writer.sequence, date, blob, rid)
-            )
+            gathered["update"].append((record.version, record.updated, method, sequence, date, blob, rid))
         else:
-            rid = writer.rid = writer.rid + 1
             gathered["create"].append(
-                (rid, tid, record.id, record.version, record.updated, method, writer.sequence, date, blob)
+                (rid, tid, record.id, record.version, record.updated, method, sequence, date, blob)
             )
-        gathered["log"].append((writer.sequence, tid, rid, record.version, record.updated, writer.latest))
+        gathered["log"].append((sequence, tid, rid, record.version, record.updated, writer.latest))
         if before.method:
             gathered["dead"].append((tid, before.date, rid))
         if values:
             gathered["live"].append((tid, date, rid, self._shape(values)))
             self._note_secondary(values)
         self._index(record.type, before, values, rid)
+        self.records[record.type, record.id] = record
 
     def _index(self, type: str, before: _Before, values: IndexValues | None, rid: int) -> None:
         symbols = self._writer.symbols

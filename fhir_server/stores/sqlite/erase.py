@@ -57,6 +57,15 @@ class Eraser:
         with _overwriting(self._connection):
             return self._erase(type, *found) if found else 0
 
+    def reserve(self, sequence: int, number: int) -> None:
+        """See ``store.Transaction.reserve``."""
+        writer = self._writer
+        writer.sequence, writer.rid = max(writer.sequence, sequence), max(writer.rid, number)
+        self._connection.executemany(_HIGHEST, self._marks())
+
+    def _marks(self) -> list[tuple[str, str]]:
+        return [("rid", str(self._writer.rid)), ("sequence", str(self._writer.sequence))]
+
     def _erase(self, type: str, rid: int, sequence: int, method: int, date: int, content: bytes) -> int:
         count = self._forget(type, rid, None) + 1
         if method:
@@ -64,9 +73,7 @@ class Eraser:
         self._drop_texts(type, sequence, content)
         self._connection.execute("DELETE FROM resource WHERE rid = ?", (rid,))
         self._connection.execute(_NO_WRITES, (sequence,))
-        writer = self._writer
-        marks = [("rid", str(writer.rid)), ("sequence", str(writer.sequence)), ("erased", str(rid))]
-        self._connection.executemany(_HIGHEST, marks)
+        self._connection.executemany(_HIGHEST, [*self._marks(), ("erased", str(rid))])
         return count
 
     def _find(self, type: str, id: str) -> Any:

@@ -31,9 +31,17 @@ _LATER: Final = (
 _AT: Final = (
     f"l.updated < ? AND NOT EXISTS ({_LATER.format('history')}) AND NOT EXISTS ({_LATER.format('resource')})"
 )
-_CHANGES: Final = f"SELECT {_COLUMNS} FROM log l {_JOINS} WHERE l.sequence > ? ORDER BY l.sequence LIMIT ?"  # noqa: S608
+_CHANGES: Final = (
+    f"SELECT {_COLUMNS}, l.rid FROM log l {_JOINS} WHERE l.sequence > ? ORDER BY l.sequence LIMIT ?"  # noqa: S608
+)
 _OLDEST: Final = "SELECT sequence, latest FROM log WHERE sequence >= ? ORDER BY sequence LIMIT 1"
 _NEWEST: Final = "SELECT ifnull(max(sequence), 0) FROM log"
+_GREATEST: Final = """
+    WITH erased (sequence, rid) AS (SELECT
+        (SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'sequence'),
+        (SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'rid'))
+    SELECT max(ifnull((SELECT max(sequence) FROM log), 0), ifnull(sequence, 0)),
+        max(ifnull((SELECT max(rid) FROM resource), 0), ifnull(rid, 0)) FROM erased"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +121,14 @@ class History:
 
 
 def read_changes(connection: sqlite3.Connection, after: int, limit: int) -> list[Row]:
-    """Writes with a sequence greater than ``after``, oldest first."""
+    """Writes with a sequence greater than ``after``, oldest first; after _COLUMNS comes the number of the resource."""
     return connection.execute(_CHANGES, (after, limit)).fetchall()
+
+
+def read_reached(connection: sqlite3.Connection) -> tuple[int, int]:
+    """The greatest sequence and the greatest number of a resource that were given out."""
+    sequence, number = connection.execute(_GREATEST).fetchone()
+    return sequence, number
 
 
 def _first_since(connection: sqlite3.Connection, since: int) -> int:

@@ -240,10 +240,19 @@ class Reader:
         return self._symbols.find(self.connection, type)
 
     def record(
-        self, type: str, id: str, version: int, updated: int, method: int, blob: bytes, sequence: int
+        self,
+        type: str,
+        id: str,
+        version: int,
+        updated: int,
+        method: int,
+        blob: bytes,
+        sequence: int,
+        number: int = 0,
     ) -> Record:
         """A row of ``resource`` or ``history`` as a Record."""
-        return Record(type, id, version, updated, METHODS[method], self._blobs.decompress(blob), sequence)
+        content = self._blobs.decompress(blob)
+        return Record(type, id, version, updated, METHODS[method], content, sequence, number)
 
     def _start(self) -> None:
         if self._patience:

@@ -22,7 +22,7 @@ from fhir_server.stores.sqlite.batch import Extract
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.faults import is_busy, unavailable
 from fhir_server.stores.sqlite.fulltext import TextIndex, TextsBehind
-from fhir_server.stores.sqlite.history import read_changes
+from fhir_server.stores.sqlite.history import read_changes, read_reached
 from fhir_server.stores.sqlite.reader import Reader, TooSlow
 from fhir_server.stores.sqlite.rebuild import rebuild
 from fhir_server.stores.sqlite.schema import INDEXED_BY, connect, prepare
@@ -213,6 +213,13 @@ class SqliteStore:
         try:
             return [self._reader.record(*row) for row in read_changes(self._reader.connection, after, limit)]
         except (sqlite3.Error, zstandard.ZstdError) as error:
+            raise unavailable(error) from error
+
+    async def reached(self) -> tuple[int, int]:
+        """See ``store.Store.reached``."""
+        try:
+            return read_reached(self._reader.connection)
+        except sqlite3.Error as error:
             raise unavailable(error) from error
 
     async def check(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence, Set
+from math import inf
 from types import TracebackType
 from typing import Final, TypeVar
 
@@ -18,7 +19,7 @@ from fhir_server.stores.sqlite.erase import Eraser
 from fhir_server.stores.sqlite.faults import unavailable
 from fhir_server.stores.sqlite.fulltext import SLICE, SOON, TextsBehind, behind, index_writes, too_far_behind
 from fhir_server.stores.sqlite.reader import Reader
-from fhir_server.stores.sqlite.rebuild import index_some, unindex_some
+from fhir_server.stores.sqlite.rebuild import Part, index_some, unindex_some
 from fhir_server.stores.sqlite.writer import Group, Writer
 
 T = TypeVar("T")
@@ -153,6 +154,16 @@ class SqliteTransaction:
         """See ``store.Transaction.delete``."""
         self._gather(record, None)
 
+    async def restore(self, record: Record) -> None:
+        """See ``store.Transaction.restore``."""
+        values = None if record.deleted else self._extract(record.type, record.content)
+        self._gather(record, values, is_restored=True)
+
+    async def reserve(self, sequence: int, number: int) -> None:
+        """See ``store.Transaction.reserve``."""
+        self._flush()
+        self._apart(lambda: self._eraser.reserve(sequence, number))
+
     async def forget(self, type: str, id: str, version: int | None = None) -> int:
         """See ``store.Transaction.forget``."""
         self._flush()
@@ -167,25 +178,29 @@ class SqliteTransaction:
     def _eraser(self) -> Eraser:
         return Eraser(self._writer, self._blobs, self._extract)
 
-    async def index(self, type: str, keys: Set[int], after: str, limit: int) -> Step:
+    async def index(
+        self, type: str, keys: Set[int], after: str, limit: int, seconds: float | None = None
+    ) -> Step:
         """See ``store.Transaction.index``."""
         self._flush()
-        return self._apart(
-            lambda: index_some(self._writer, self._blobs, self._extract, type, keys, after, limit)
-        )
+        part = Part(type, keys, after, limit, inf if seconds is None else seconds)
+        return self._apart(lambda: index_some(self._writer, self._blobs, self._extract, part))
 
     async def unindex(self, keys: Set[int], limit: int) -> int:
         """See ``store.Transaction.unindex``."""
         self._flush()
         return self._apart(lambda: unindex_some(self._writer, keys, limit))
 
-    def _gather(self, record: Record, values: IndexValues | None) -> None:
+    def _gather(self, record: Record, values: IndexValues | None, *, is_restored: bool = False) -> None:
         key, pending, others = (record.type, record.id), self._batch.records, self._group.pending
         if key in pending or len(pending) >= LARGE or (others is not None and key in others.records):
             self._flush()
         self._check()
         try:
-            self._batch.put(record, values)
+            if is_restored:
+                self._batch.restore(record, values)
+            else:
+                self._batch.put(record, values)
         except sqlite3.Error as error:
             raise self._break(error) from error
 
