@@ -30,7 +30,7 @@ from contract_kit import (
 from fhir_server.errors import NotReady
 from fhir_server.search.query import AllOf, Chain, Has, Not
 from fhir_server.search.unfinished import Progress
-from fhir_server.store import Store
+from fhir_server.store import Step, Store
 
 T = "Observation"
 CLAUSES = {
@@ -116,6 +116,16 @@ async def test_a_step_says_where_the_next_one_begins(store: Store) -> None:
         last = await transaction.index(T, {key(T, "code")}, "o2", 3)
         assert (last.position, last.count) == (None, 1)
         assert await transaction.unindex({key(T, "code")}, 3) == 3
+
+
+async def test_a_step_ends_when_its_time_has_passed(store: Store) -> None:
+    await put(store, *(record(T, f"o{number}", **MEMBERS) for number in range(4)))
+    async with store.transaction() as transaction:
+        step = await transaction.index(T, {key(T, "code")}, "", 3, 0.0)
+        assert (step.position, step.count) == ("o0", 1)
+        step = await transaction.index(T, {key(T, "code")}, "o0", 3, 60.0)
+        assert (step.position, step.count) == ("o3", 3)
+        assert await transaction.index(T, {key(T, "code")}, "o3", 3, 60.0) == Step(None, 0)
 
 
 async def test_a_step_that_fails_changes_nothing(store: Store) -> None:

@@ -17,7 +17,7 @@ from fhir_server.errors import Conflict, Forbidden, InvalidContent, NotFound, No
 from fhir_server.interactions.context import Server
 from fhir_server.interactions.delete import delete
 from fhir_server.interactions.indexing import indexer as indexer_module
-from fhir_server.interactions.indexing import steps
+from fhir_server.interactions.indexing import work as work_module
 from fhir_server.interactions.operations import invoke
 from fhir_server.interactions.search import search
 from fhir_server.interactions.update import update
@@ -251,7 +251,7 @@ async def test_a_step_that_fails_is_tried_again(server: Server, monkeypatch: pyt
 async def test_a_job_is_taken_up_where_it_was_left(
     server: Server, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "MOST", 10)
+    monkeypatch.setattr(work_module, "MOST", 10)
     await call(server, "reindex", type="Patient")
     indexer = server.indexer
     assert indexer is not None

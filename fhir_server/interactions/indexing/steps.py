@@ -12,10 +12,9 @@ from fhir_server.store import Store, Transaction
 T = TypeVar("T")
 
 TURN: Final = 0.01
-"""Seconds of work that a turn aims at."""
-FIRST: Final = 20
-MOST: Final = 2_000
-"""Pieces of work in a turn: in the first one, and in any."""
+"""Seconds of work in a turn."""
+MOST: Final = 1_000
+"""Rows that are removed in a turn, and resources that are indexed at most."""
 
 
 class Steps:
@@ -24,15 +23,12 @@ class Steps:
     def __init__(self, store: Store) -> None:
         self.idle = 1.0
         self._store = store
-        self._pieces = FIRST
 
-    async def take(self, act: Callable[[Transaction, int], Awaitable[T]]) -> T:
-        """Call ``act`` with a transaction and how many pieces of work it may do; what it returned, committed."""
+    async def take(self, act: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Call ``act`` with a transaction; what it returned, committed."""
         async with self._store.transaction() as transaction:
             started = perf_counter()
-            result = await act(transaction, min(MOST, self._pieces))
+            result = await act(transaction)
             spent = perf_counter() - started
-        faster = TURN / max(spent, TURN / MOST)
-        self._pieces = max(1, int(min(MOST, self._pieces) * min(2.0, faster)))
         await asyncio.sleep(spent * self.idle)
         return result

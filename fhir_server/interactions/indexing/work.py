@@ -7,7 +7,7 @@ from typing import Final
 
 from fhir_server.interactions.indexing.jobs import Job, Unit
 from fhir_server.interactions.indexing.ledger import Ledger
-from fhir_server.interactions.indexing.steps import Steps
+from fhir_server.interactions.indexing.steps import MOST, TURN, Steps
 from fhir_server.search.contained import CONTAINED_ID, contained_key, is_contained, plain_type
 from fhir_server.search.query import Query
 from fhir_server.search.registry import Registry
@@ -59,23 +59,23 @@ class Work:
     async def _drop(self, unit: Unit) -> None:
         drop = unit.drop
 
-        async def remove(transaction: Transaction, pieces: int) -> bool:
-            return await transaction.unindex(drop, pieces) < pieces
+        async def remove(transaction: Transaction) -> bool:
+            return await transaction.unindex(drop, MOST) < MOST
 
         is_last = await self.steps.take(remove)
         unit.dropped = is_last and drop == unit.drop
 
     async def _build(self, unit: Unit) -> None:
-        step = await self.steps.take(lambda transaction, pieces: self._index(transaction, pieces, unit))
+        step = await self.steps.take(lambda transaction: self._index(transaction, unit))
         unit.done = min(unit.done + step.count, unit.total)
         unit.position = step.position or unit.position
         if step.position is None and unit.dropped:
             self._end(unit)
 
-    async def _index(self, transaction: Transaction, pieces: int, unit: Unit) -> Step:
+    async def _index(self, transaction: Transaction, unit: Unit) -> Step:
         if not unit.build:
             return Step(None, 0)
-        return await transaction.index(unit.type, unit.build, unit.position, pieces)
+        return await transaction.index(unit.type, unit.build, unit.position, MOST, TURN)
 
     def _end(self, unit: Unit) -> None:
         unit.state, unit.done = "completed", unit.total

@@ -9,6 +9,8 @@ Source: our own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
+from math import inf
+from time import monotonic
 from typing import Any, Final
 
 from pymongo import UpdateOne
@@ -77,9 +79,17 @@ def _same(row: Document) -> Document:
 
 
 async def index_some(
-    session: Session, blobs: Blobs, extract: Extract, type: str, keys: Set[int], after: str, limit: int
+    session: Session,
+    blobs: Blobs,
+    extract: Extract,
+    type: str,
+    keys: Set[int],
+    after: str,
+    limit: int,
+    seconds: float = inf,
 ) -> Step:
-    """See ``store.Transaction.index``."""
+    """See ``store.Transaction.index``. Half of the time is for the database."""
+    deadline = monotonic() + seconds / 2
     wanted = {"_id": {"$gt": f"{type}/{after}", "$lt": f"{type}/{AFTER}"}, "m": {"$gt": 0}}
     command = {
         "find": "resource",
@@ -89,7 +99,11 @@ async def index_some(
         "limit": limit,
     }
     rows = await session.ask({**command, "batchSize": limit})
-    added = [(row, of_arms(index_fields(type, _values(row, blobs, extract)), keys)) for row in rows]
+    added: list[tuple[Document, Document]] = []
+    for row in rows:
+        added.append((row, of_arms(index_fields(type, _values(row, blobs, extract)), keys)))
+        if monotonic() > deadline:
+            break
     changes = [
         UpdateOne(_same(row), {"$addToSet": {name: {"$each": items} for name, items in fields.items()}})
         for row, fields in added
@@ -97,7 +111,8 @@ async def index_some(
     ]
     if changes:
         await session.change("resource", changes)
-    return Step(rows[-1]["i"] if len(rows) == limit else None, len(rows))
+    more = len(added) < len(rows) or len(rows) == limit
+    return Step(added[-1][0]["i"] if more else None, len(added))
 
 
 def _values(row: Document, blobs: Blobs, extract: Extract) -> IndexValues:

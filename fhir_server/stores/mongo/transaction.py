@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence, Set
+from math import inf
 from types import TracebackType
 from typing import TypeVar
 
@@ -155,10 +156,13 @@ class MongoTransaction:
         self._group.known[type, id] = None
         return erased
 
-    async def index(self, type: str, keys: Set[int], after: str, limit: int) -> Step:
+    async def index(
+        self, type: str, keys: Set[int], after: str, limit: int, seconds: float | None = None
+    ) -> Step:
         """See ``store.Transaction.index``."""
+        session, left = self._group.session, inf if seconds is None else seconds
         return await self._act(
-            lambda: index_some(self._group.session, self._blobs, self._extract, type, keys, after, limit)
+            lambda: index_some(session, self._blobs, self._extract, type, keys, after, limit, left)
         )
 
     async def unindex(self, keys: Set[int], limit: int) -> int:

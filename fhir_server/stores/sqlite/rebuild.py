@@ -8,7 +8,8 @@ Source: our own.
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import Any, Final
+from time import monotonic
+from typing import Any, Final, NamedTuple
 
 from fhir_server.store import Step
 from fhir_server.stores.blobs import Blobs
@@ -71,19 +72,31 @@ def _index_all(writer: Writer, blobs: Blobs, extract: Extract) -> int:
 # ── in steps ──────────────────────────────────────────────────────────────────
 
 
-def index_some(
-    writer: Writer, blobs: Blobs, extract: Extract, type: str, keys: Set[int], after: str, limit: int
-) -> Step:
-    """See ``store.Transaction.index``."""
-    if not after:
+class Part(NamedTuple):
+    """What a step has to do; see ``store.Transaction.index``."""
+
+    type: str
+    keys: Set[int]
+    after: str
+    limit: int
+    seconds: float
+
+
+def index_some(writer: Writer, blobs: Blobs, extract: Extract, part: Part) -> Step:
+    """See ``store.Transaction.index``. Half of the time is for the tables."""
+    if not part.after:
         forget_texts(writer.connection)
-    tid = writer.symbols[type]
-    rows = writer.connection.execute(_NEXT, (tid, after, limit)).fetchall()
-    batch = Batch(writer, blobs, extract)
-    for _, rid, content in rows:
-        batch.refresh(tid, rid, extract(type, blobs.decompress(content)), keys)
+    tid, deadline = writer.symbols[part.type], monotonic() + part.seconds / 2
+    batch, done = Batch(writer, blobs, extract), []
+    rows = writer.connection.execute(_NEXT, (tid, part.after, part.limit)).fetchall()
+    for id, rid, content in rows:
+        batch.refresh(tid, rid, extract(part.type, blobs.decompress(content)), part.keys)
+        done.append(id)
+        if monotonic() > deadline:
+            break
     batch.write()
-    return Step(rows[-1][0] if len(rows) == limit else None, len(rows))
+    more = len(done) < len(rows) or len(rows) == part.limit
+    return Step(done[-1] if more else None, len(done))
 
 
 def unindex_some(writer: Writer, keys: Set[int], limit: int) -> int:
