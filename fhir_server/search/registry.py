@@ -41,6 +41,7 @@ class Registry:
         self.revision = 0
         self.remembered: Remembered[Query] = Remembered()
         self.unfinished = Unfinished()
+        self._custom: dict[str, frozenset[int]] | None = None
         self._by_url: dict[str, SearchParameterDefinition] = {}
         self._by_base: dict[str, dict[str, SearchParameterDefinition]] = {}
         self._compiled: dict[str, TypeParameters] = {}
@@ -148,6 +149,7 @@ class Registry:
 
     def _changed(self) -> None:
         self._compiled.clear()
+        self._custom = None
         self.revision += 1
         self.remembered.forget()
 
@@ -172,8 +174,10 @@ class Registry:
 
     def custom_arms(self) -> dict[str, frozenset[int]]:
         """type → the arms that it has beyond R4's, for the types that have any."""
-        found = {type: self._added_arms(type) for type in sorted(self.custom_types)}
-        return {type: arms for type, arms in found.items() if arms}
+        if self._custom is None:
+            found = {type: self._added_arms(type) for type in sorted(self.custom_types)}
+            self._custom = {type: arms for type, arms in found.items() if arms}
+        return self._custom
 
     def _added_arms(self, type: str) -> frozenset[int]:
         if self._plain is None:
