@@ -120,7 +120,8 @@ LITERALS = frozenset({"metadata", "_history", "_search"})
 
 
 def shape_of(segments: Sequence[str]) -> str:
-    """The shape a path has: literals stay, an operation becomes ``$``, a wildcard ``**``, anything else ``*``."""
+    """The shape a path has: literals stay, an operation becomes ``$``, a wildcard ``**``, anything else ``*``;
+    nothing at all stays nothing, which no row has."""
     if len(segments) == 2 and segments[1][:1] not in {"$", "_"}:
         return "*/*"
     return "/".join([_shape_part(segment) for segment in segments])
@@ -131,7 +132,7 @@ def _shape_part(segment: str) -> str:
         return "$"
     if segment == "*":
         return "**"
-    return segment if segment in LITERALS else "*"
+    return segment if not segment or segment in LITERALS else "*"
 
 
 def table(routes: Sequence[Route] = ROUTES) -> Mapping[str, Mapping[str, Route]]:
