@@ -6,20 +6,24 @@
 ``caller``   ``caller("h1")`` is a client of Organization/h1
 ``client``   httpx.AsyncClient that speaks to the application as a client of Organization/h1:
              ``await client.get("/fhir/Patient/1")``; ``anonymous`` is the same without a token
+``mongo_url``  a MongoDB database of the test's own; skipped, visibly, where no server can be run
 ``shared``   the folder with public test packs; tests that need it are skipped, visibly, when it is not there
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
+from pymongo import MongoClient
 
 from fhir_server.app import App, build
 from fhir_server.interactions.context import Server
@@ -29,6 +33,9 @@ from fhir_server.security.clients import Clients
 from fhir_server.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tests"))
+
+import mongod  # noqa: E402
 
 
 class Clock:
@@ -102,6 +109,28 @@ async def client(app: App, anonymous: httpx.AsyncClient) -> httpx.AsyncClient:
     )
     anonymous.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
     return anonymous
+
+
+@pytest.fixture(scope="session")
+def mongo_server() -> Iterator[str]:
+    """The URL of the replica set of this test process: ``FHIR_TEST_MONGODB_URI``, or one that is started here."""
+    given = os.environ.get("FHIR_TEST_MONGODB_URI")
+    if given:
+        yield given
+        return
+    try:
+        with mongod.replica_set() as running:
+            yield running.uri
+    except mongod.NotHere as error:
+        pytest.skip(f"no MongoDB server can be run here: {error}")
+
+
+@pytest.fixture
+def mongo_url(mongo_server: str) -> Iterator[str]:
+    name = f"fhir_test_{uuid4().hex}"
+    yield mongod.with_database(mongo_server, name)
+    with MongoClient(mongo_server) as client:
+        client.drop_database(name)
 
 
 @pytest.fixture(scope="session")

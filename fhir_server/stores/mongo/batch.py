@@ -49,8 +49,8 @@ class Stored(NamedTuple):
 
 @dataclass(slots=True)
 class Write:
-    """One new version. ``body`` are its index fields as BSON; ``before`` is None when it creates the resource, which
-    may turn out not to be so (``is_blind``: nobody has looked)."""
+    """One new version. ``body`` are its index fields as BSON. ``is_blind``: it creates the resource, unless that is
+    there already, which nobody has looked at. ``is_restored``: it has its sequence and number already."""
 
     record: Record
     content: bytes
@@ -58,11 +58,19 @@ class Write:
     date: int
     patient: str
     is_blind: bool
+    is_restored: bool = False
 
     @property
     def key(self) -> Key:
         """(type, id)."""
         return self.record.type, self.record.id
+
+    def require_follows(self, version: int) -> None:
+        """Raises Conflict unless it may come after ``version`` (0: none)."""
+        if self.is_restored:
+            require_later(self.record, self.record.version > version)
+        else:
+            require_next(self.record, version)
 
     def stored(self, number: int, sequence: int, latest: int) -> Stored:
         """What the store has after it, with the numbers that it was given."""
@@ -72,7 +80,14 @@ class Write:
         return Stored(*numbers, self.patient, self.content)
 
 
-def gather(record: Record, values: IndexValues | None, before: Stored | Write | None, blobs: Blobs) -> Write:
+def gather(
+    record: Record,
+    values: IndexValues | None,
+    before: Stored | Write | None,
+    blobs: Blobs,
+    *,
+    is_restored: bool = False,
+) -> Write:
     """The write of ``record`` after ``before``; ``values`` None: a deletion. Raises TooLarge, and OverflowError for
     a moment that cannot be kept."""
     content = blobs.compress(record.content)
@@ -83,7 +98,7 @@ def gather(record: Record, values: IndexValues | None, before: Stored | Write | 
     if values is None and before is not None:
         patient = before.patient
     date = values.date if values is not None else 0
-    return Write(record, content, body, date, patient, is_blind=before is None)
+    return Write(record, content, body, date, patient, before is None, is_restored)
 
 
 def require_next(record: Record, before: int) -> None:
@@ -92,6 +107,15 @@ def require_next(record: Record, before: int) -> None:
         raise Conflict(
             f"version {record.version} of {record.type}/{record.id} does not follow the current version "
             f"{before}: somebody else was faster; read it again and repeat the change"
+        )
+
+
+def require_later(record: Record, is_later: bool) -> None:
+    """Raises Conflict unless what is restored ``is_later`` than all that is here."""
+    if not is_later:
+        raise Conflict(
+            f"version {record.version} of {record.type}/{record.id} with the sequence {record.sequence} does not "
+            "follow what is in this store: restore into an empty one, in the order of the sequences"
         )
 
 
@@ -173,12 +197,15 @@ def documents_of(
     last: dict[Key, tuple[Write, Stored]] = {}
     history = []
     for write in writes:
-        key, before = write.key, known.get(write.key)
-        sequence += 1
-        latest = max(latest, write.record.updated)
-        if before is None:
-            number += 1
-        after = write.stored(before.number if before else number, sequence, latest)
+        record, key, before = write.record, write.key, known.get(write.key)
+        sequence = record.sequence if write.is_restored else sequence + 1
+        latest = max(latest, record.updated)
+        if before is not None:
+            own = before.number
+        else:
+            own = record.number if write.is_restored else number + 1
+            number = max(number, own)
+        after = write.stored(own, sequence, latest)
         if before is not None:
             history.append(history_document(key, before, after))
         first.setdefault(key, before)

@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 
 from fhir_server.errors import Conflict, FhirError, StoreUnavailable
 from fhir_server.store import Record
-from fhir_server.stores.mongo.batch import STORED, Counters, Key, Stored, Write, documents_of, require_next
+from fhir_server.stores.mongo.batch import STORED, Counters, Key, Stored, Write, documents_of
 from fhir_server.stores.mongo.faults import SOON, unavailable
 from fhir_server.stores.mongo.session import Session, is_duplicate, may_succeed
 from fhir_server.stores.mongo.view import View
@@ -87,6 +87,18 @@ class Group:
         """Begin the database transaction, unless it is. Raises StoreUnavailable, PyMongoError."""
         if not self.session.is_open:
             await self._begin()
+
+    @property
+    def reached(self) -> Counters:
+        """The greatest numbers given out, once it is open and everything is flushed."""
+        return self._counters
+
+    def reserve(self, sequence: int, number: int) -> None:
+        """Give out no numbers up to these."""
+        reached = self._counters
+        self._counters = Counters(
+            max(reached.sequence, sequence), max(reached.number, number), reached.latest
+        )
 
     async def flush(self, member: Member) -> None:
         """Bring into the database what has been written so far, that of ``member`` last.
@@ -224,11 +236,10 @@ class Group:
             member.sent, member.fresh = member.writes, []
 
     def _check(self, writes: Sequence[Write]) -> None:
-        versions = {write.key: self.known.get(write.key) for write in writes if write.is_blind}
         for write in writes:
-            stored = versions.pop(write.key, None)
-            if write.is_blind and stored is not None:
-                require_next(write.record, stored.version)
+            stored = self.known.get(write.key) if write.is_blind else None
+            if stored is not None:
+                write.require_follows(stored.version)
 
 
 def _follow(writes: Sequence[Write], versions: dict[Key, int]) -> FhirError | None:
@@ -236,7 +247,7 @@ def _follow(writes: Sequence[Write], versions: dict[Key, int]) -> FhirError | No
     counted = dict(versions)
     try:
         for write in writes:
-            require_next(write.record, counted[write.key])
+            write.require_follows(counted[write.key])
             counted[write.key] = write.record.version
     except Conflict as conflict:
         return conflict

@@ -81,15 +81,20 @@ async def history_page(view: View, scope: Scope, count: int, cursor: str | None,
     return Cut(rows[:count], write_cursor(scope.context, following), before.total)
 
 
+async def reached(view: View) -> tuple[int, int]:
+    """See ``store.Store.reached``."""
+    state = await view.find("state", {"_id": "store"}, projection={"s": 1, "n": 1})
+    return state[0]["s"], state[0]["n"]
+
+
 async def read_changes(view: View, after: int, limit: int) -> list[Document]:
     """Writes with a sequence greater than ``after``, oldest first."""
-    return await _rows(view, {}, {}, {"$gt": after}, limit, down=False)
+    return await _rows(view, {}, {}, {"$gt": after}, limit, down=False, fields={**RECORD, "n": 1})
 
 
 async def _start(view: View) -> Before:
     """Where the first page begins."""
-    state = await view.find("state", {"_id": "store"}, projection={"s": 1})
-    newest: int = state[0]["s"]
+    newest, _ = await reached(view)
     return Before(newest, None, newest + 1)
 
 
@@ -103,7 +108,14 @@ def _sequence(row: Document) -> int:
 
 
 async def _rows(
-    view: View, current: Filter, past: Filter, span: Mapping[str, int], limit: int, *, down: bool
+    view: View,
+    current: Filter,
+    past: Filter,
+    span: Mapping[str, int],
+    limit: int,
+    *,
+    down: bool,
+    fields: Mapping[str, int] = RECORD,
 ) -> list[Document]:
     """Versions whose sequence is in ``span``, in order.
 
@@ -113,26 +125,27 @@ async def _rows(
         return []
     way = -1 if down else 1
     current, past = {**current, "s": span}, {**past, "_id": span}
-    found = await view.find("resource", current, projection=RECORD, sort={"s": way}, limit=limit)
-    found += await view.find("history", past, projection=RECORD, sort={"_id": way}, limit=limit)
+    found = await view.find("resource", current, projection=fields, sort={"s": way}, limit=limit)
+    found += await view.find("history", past, projection=fields, sort={"_id": way}, limit=limit)
     once = {_sequence(row): row for row in found}
     return [once[sequence] for sequence in sorted(once, reverse=down)[:limit]]
 
 
 async def _count(view: View, scope: Scope, span: Mapping[str, int], newest: int) -> int:
     """How many versions there are, as the write ``newest`` left them."""
-    sequences: list[Mapping[str, Any]] = [
-        {"$match": {**scope.current(), "s": span}},
-        {"$project": {"_id": "$s"}},
-        {
-            "$unionWith": {
-                "coll": "history",
-                "pipeline": [{"$match": {**scope.past(newest), "_id": span}}, {"$project": {"_id": 1}}],
-            }
-        },
-        {"$count": "count"},
-    ]
-    found = await view.aggregate("resource", sequences, snapshot=True)
+    current, past = {**scope.current(), "s": span}, {**scope.past(newest), "_id": span}
+    if not view.is_committed:
+        return await view.count("resource", current) + await view.count("history", past)
+    found = await view.aggregate(
+        "resource",
+        [
+            {"$match": current},
+            {"$project": {"_id": "$s"}},
+            {"$unionWith": {"coll": "history", "pipeline": [{"$match": past}, {"$project": {"_id": 1}}]}},
+            {"$count": "count"},
+        ],
+        snapshot=True,
+    )
     count: int = found[0]["count"] if found else 0
     return count
 

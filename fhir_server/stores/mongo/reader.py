@@ -60,7 +60,8 @@ class Reader:
         except zstandard.ZstdError as error:
             raise unavailable(error) from error
         sequence = row.get("s") or row["_id"]
-        return Record(row["t"], row["i"], row["v"], row["u"], METHODS[row["m"]], content, sequence)
+        method, number = METHODS[row["m"]], row.get("n", 0)
+        return Record(row["t"], row["i"], row["v"], row["u"], method, content, sequence, number)
 
     def records(self, rows: Iterable[Document]) -> list[Record]:
         """Documents with the fields of RECORD."""

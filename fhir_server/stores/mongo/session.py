@@ -95,8 +95,8 @@ class Session:
         self.kept = Counters(sequence, number, max(state["w"], latest))
         return state
 
-    async def ask(self, command: Mapping[str, Any]) -> list[Document]:
-        """The documents that the reading ``command`` gives."""
+    async def ask(self, command: Mapping[str, Any], *, snapshot: bool = True) -> list[Document]:
+        """The documents that the reading ``command`` gives: all is one ``snapshot`` here."""
         async with self._one_by_one:
             return await undisturbed(self.connection.documents(dict(command), self._opened))
 

@@ -18,7 +18,7 @@ from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.mongo.batch import Extract
 from fhir_server.stores.mongo.connection import OPTIONS, Connection, Document, Place
 from fhir_server.stores.mongo.faults import cannot_open, unavailable
-from fhir_server.stores.mongo.history import Scope, history_page, read_changes
+from fhir_server.stores.mongo.history import Scope, history_page, reached, read_changes
 from fhir_server.stores.mongo.reader import Reader
 from fhir_server.stores.mongo.rebuild import rebuild
 from fhir_server.stores.mongo.search import Searches
@@ -147,6 +147,10 @@ class MongoStore:
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """See ``store.Store.changes``."""
         return self._reader.records(await read_changes(self._view, after, limit))
+
+    async def reached(self) -> tuple[int, int]:
+        """See ``store.Store.reached``."""
+        return await reached(self._view)
 
     async def check(self) -> None:
         """See ``store.Store.check``: one read, and one write that changes nothing."""

@@ -15,7 +15,7 @@ from fhir_server.search.query import Query
 from fhir_server.search.unfinished import Unfinished
 from fhir_server.store import Page, Record, Referring, Step
 from fhir_server.stores.blobs import Blobs
-from fhir_server.stores.mongo.batch import Extract, Stored, Write, gather, require_next
+from fhir_server.stores.mongo.batch import Extract, Stored, Write, gather, require_later
 from fhir_server.stores.mongo.documents import METHODS
 from fhir_server.stores.mongo.erase import erase, forget
 from fhir_server.stores.mongo.faults import unavailable
@@ -156,6 +156,26 @@ class MongoTransaction:
         self._group.known[type, id] = None
         return erased
 
+    async def restore(self, record: Record) -> None:
+        """See ``store.Transaction.restore``."""
+        fresh = self._member.fresh
+        if fresh and fresh[-1].is_restored:
+            reached = fresh[-1].record.sequence
+        else:
+            await self.ask(_nothing)
+            reached = self._group.reached.sequence
+        require_later(record, record.sequence > reached and record.number > 0)
+        values = None if record.deleted else self._extract(record.type, record.content)
+        self._keep(record, values, await self._before(record, is_restored=True), is_restored=True)
+
+    async def reserve(self, sequence: int, number: int) -> None:
+        """See ``store.Transaction.reserve``."""
+
+        async def reserve() -> None:
+            self._group.reserve(sequence, number)
+
+        await self._act(reserve)
+
     async def index(
         self, type: str, keys: Set[int], after: str, limit: int, seconds: float | None = None
     ) -> Step:
@@ -186,18 +206,27 @@ class MongoTransaction:
 
     async def _gather(self, record: Record, values: IndexValues | None) -> None:
         self._check()
-        before = await self._before(record)
-        version = 0 if before is None else _version(before)
-        require_next(record, version)
-        self._member.gather(gather(record, values, before, self._blobs))
+        self._keep(record, values, await self._before(record))
 
-    async def _before(self, record: Record) -> Stored | Write | None:
+    def _keep(
+        self,
+        record: Record,
+        values: IndexValues | None,
+        before: Stored | Write | None,
+        *,
+        is_restored: bool = False,
+    ) -> None:
+        write = gather(record, values, before, self._blobs, is_restored=is_restored)
+        write.require_follows(0 if before is None else _version(before))
+        self._member.gather(write)
+
+    async def _before(self, record: Record, *, is_restored: bool = False) -> Stored | Write | None:
         """The current version; None when there is none, or when nobody has looked and this would be the first."""
         key = (record.type, record.id)
         for newest in (self._member.newest, self._group.newest):
             if key in newest:
                 return newest[key]
-        if key in self._group.known or record.version == 1:
+        if key in self._group.known or record.version == 1 or is_restored:
             return self._group.known.get(key)
         self._member.has_read = True
         return await self._look(*key)
@@ -229,6 +258,10 @@ class MongoTransaction:
     def _check(self) -> None:
         if self._broken is not None:
             raise self._broken
+
+
+async def _nothing(view: View) -> None:
+    """Asks nothing: all that is wanted is that everything written is flushed."""
 
 
 def _version(before: Stored | Write) -> int:

@@ -6,14 +6,20 @@ state asks for what has not changed since a sequence (see ``documents``).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from fhir_server.stores.mongo.connection import LARGE, Connection, Document
 
 Command = dict[str, Any]
-Ask = Callable[..., Awaitable[list[Document]]]
 Sort = Mapping[str, int]
+
+
+class Ask(Protocol):
+    """Sends a command that reads."""
+
+    async def __call__(self, command: Command, *, snapshot: bool = False) -> list[Document]:
+        """All documents that it gives; ``snapshot``: all its collections in one state."""
 
 
 class View:
