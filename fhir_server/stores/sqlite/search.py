@@ -14,12 +14,13 @@ from typing import Any, Final, NamedTuple
 from fhir_server.errors import InvalidSearch
 from fhir_server.search.query import Query
 from fhir_server.stores.cursor import DAMAGED, Place, context_of, write_cursor
+from fhir_server.stores.pages import arrange, following
 from fhir_server.stores.sqlite.conditions.parts import Probe
 from fhir_server.stores.sqlite.moment import Moment, Then, moment_of
 from fhir_server.stores.sqlite.past import Past
 from fhir_server.stores.sqlite.plan import Plan, candidates
 from fhir_server.stores.sqlite.prepared import Prepared
-from fhir_server.stores.sqlite.sorting import Sorting, arrange
+from fhir_server.stores.sqlite.sorting import Sorting
 from fhir_server.stores.sqlite.symbols import Symbols
 from fhir_server.stores.sqlite.totals import count, estimate
 
@@ -150,7 +151,7 @@ def rows_as_of(connection: sqlite3.Connection, search: Search, past: Past, place
         raise InvalidSearch(DAMAGED)
     try:
         rows = search.rows(place.keys)
-        old = _after(query, place, past.matching(query))
+        old = following(query.sort, place, past.matching(query))
         for each in old[: query.count + 1]:
             version = connection.execute(_VERSION, each[-1:]).fetchone()
             if version is not None:  # else it was purged
@@ -160,15 +161,6 @@ def rows_as_of(connection: sqlite3.Connection, search: Search, past: Past, place
     except TypeError as error:
         raise InvalidSearch(DAMAGED) from error
     return rows
-
-
-def _after(query: Query, place: Place, found: Sequence[Row]) -> list[Row]:
-    """What of ``found`` (sort values, date, rid, sequence) comes after ``place``, in order."""
-    if not found:
-        return []
-    rows = [(*place.keys, 0), *(each for each in found if each[-2] != place.keys[-1])]
-    arrange(rows, query.sort, 0)
-    return rows[rows.index((*place.keys, 0)) + 1 :]
 
 
 def _counted(query: Query, total: Callable[[], int]) -> int | None:

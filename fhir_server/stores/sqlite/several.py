@@ -9,10 +9,10 @@ from typing import NamedTuple
 from fhir_server.errors import InvalidSearch
 from fhir_server.search.query import Query
 from fhir_server.stores.cursor import DAMAGED, Place, context_of, read_cursor, write_cursor
+from fhir_server.stores.pages import arrange
 from fhir_server.stores.sqlite.moment import moment_of
 from fhir_server.stores.sqlite.past import Past
 from fhir_server.stores.sqlite.search import WIDTH, Row, Search, rows_as_of
-from fhir_server.stores.sqlite.sorting import arrange
 
 
 class Merged(NamedTuple):

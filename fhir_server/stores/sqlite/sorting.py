@@ -10,8 +10,7 @@ may change from page to page. What has no value of the first key comes last, as 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from collections.abc import Sequence
 from typing import Any, Final
 
 from fhir_server.search.query import SortKey
@@ -27,20 +26,6 @@ SORTED_COSTLY: Final = 300
 """As many, when the values to sort by must be taken from the content."""
 
 Statement = tuple[str, Values]
-
-
-def arrange(rows: list[Any], sort: Sequence[SortKey], start: int) -> None:
-    """Put ``rows`` in the order of ``sort`` (none: the default); from column ``start`` on they have its values,
-    date and rid."""
-    place = itemgetter(start + len(sort), start + len(sort) + 1)
-    rows.sort(key=place, reverse=sort[0].descending if sort else True)
-    for column, key in reversed(tuple(enumerate(sort, start))):
-        rows.sort(key=_last_without(column, key.descending), reverse=key.descending)
-
-
-def _last_without(column: int, descending: bool) -> Callable[[Any], tuple[bool, Any]]:
-    """The value in ``column``, so that rows without one come last in either direction."""
-    return lambda row: ((row[column] is None) is not descending, row[column])
 
 
 class Sorting:
