@@ -128,7 +128,9 @@ def mongo_server() -> Iterator[str]:
 @pytest.fixture
 def mongo_url(mongo_server: str) -> Iterator[str]:
     name = f"fhir_test_{uuid4().hex}"
-    yield mongod.with_database(mongo_server, name)
+    url = mongod.with_database(mongo_server, name)
+    # A client that is closed while its second monitor connects leaves a socket to the collector of garbage.
+    yield f"{url}{'&' if '?' in url else '?'}serverMonitoringMode=poll"
     with MongoClient(mongo_server) as client:
         client.drop_database(name)
 
