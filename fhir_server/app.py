@@ -10,7 +10,8 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +23,7 @@ from uuid_utils import uuid7
 import fhir_server.interactions.operations
 import fhir_server.referral.operations
 from fhir_server.definitions import load_definitions
+from fhir_server.errors import StoreUnavailable
 from fhir_server.identity import local_numbers
 from fhir_server.inbound import http, journal
 from fhir_server.inbound.mllp import serve_mllp
@@ -41,6 +43,7 @@ from fhir_server.rest.endpoint import Endpoint
 from fhir_server.rest.front import Asgi, Front
 from fhir_server.rest.log import configure_logging
 from fhir_server.rest.metrics import RequestMetrics
+from fhir_server.rest.metrics_sharing import sharing
 from fhir_server.rest.openapi import OpenApi
 from fhir_server.rest.routes import ROUTES
 from fhir_server.rest.site import build_site
@@ -69,6 +72,22 @@ INTERNAL: Mapping[str, Callable[[Json], IndexValues]] = {
 """The server's own record types and the index rows of each."""
 
 
+IN_FLIGHT = timedelta(minutes=1)
+"""A message that was received so long ago and not finished is nobody's any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Which one of ``count`` processes on one store this is; ``folder`` is theirs, for what they tell each other.
+
+    The one with the number 0 has the HL7 v2 door.
+    """
+
+    number: int
+    count: int
+    folder: Path
+
+
 def clock() -> datetime:
     """Now, in UTC."""
     return datetime.now(UTC)
@@ -90,9 +109,13 @@ def build(
     prepare: Prepare | None = None,
     now: Callable[[], datetime] = clock,
     new_id: Callable[[], str] = time_ordered_id,
+    worker: Worker | None = None,
 ) -> App:
-    """The application, not started yet. ``prepare`` runs when the store is open and no door is yet."""
-    return App(settings, prepare, now, new_id)
+    """The application, not started yet. ``prepare`` runs when the store is open and no door is yet.
+
+    ``worker``: this process is one of several (None: the only one).
+    """
+    return App(settings, prepare, now, new_id, worker)
 
 
 @asynccontextmanager
@@ -117,6 +140,29 @@ async def opened(
         await server.store.close()
 
 
+@asynccontextmanager
+async def opened_to_fill(settings: Settings) -> AsyncIterator[Server]:
+    """A server whose store is given the records of another one: nothing of its own is written to it.
+
+    Raises StoreUnavailable when somebody else has the store open.
+    """
+    if is_in_use(settings):
+        raise StoreUnavailable(f"{settings.store} is served by another program: stop it first")
+    server, rebuild = _compose(settings, clock, time_ordered_id)
+    try:
+        rebuild()
+        await put_in_force(server)
+        yield server
+    finally:
+        await server.store.close()
+
+
+async def put_in_force(server: Server) -> None:
+    """Take the search parameters that the store has now, and leave its index as it is."""
+    assert server.indexer is not None
+    await server.indexer.open(lambda: None)
+
+
 class App:
     """The server with its doors. ``asgi`` is what uvicorn runs; ``running()`` is the same for tests."""
 
@@ -126,8 +172,10 @@ class App:
         prepare: Prepare | None,
         now: Callable[[], datetime],
         new_id: Callable[[], str],
+        worker: Worker | None,
     ) -> None:
         self.settings = settings
+        self._worker = worker
         self._prepare = prepare
         self._now = now
         self._new_id = new_id
@@ -167,16 +215,32 @@ class App:
         settings = self.settings
         mappings = load_mappings(settings.mappings)
         _tell_faults(mappings)
-        await recover(server, mappings)
+        await recover(server, mappings, received_before=self._abandoned())
         issuer = fhir_base(settings) or "urn:fhir-server"
         issued = tokens.Tokens(
             server.store, await tokens.open_key(server.store, server.now), issuer, server.now
         )
-        front = _open_http(settings, server, mappings, issued)
-        if settings.mllp_port:
+        metrics = await doors.enter_async_context(self._open_metrics())
+        front = _open_http(settings, server, mappings, issued, metrics)
+        if settings.mllp_port and (self._worker is None or self._worker.number == 0):
             door = serve_mllp(server, lambda: mappings, host=settings.host, port=settings.mllp_port)
             await doors.enter_async_context(door)
         return front
+
+    def _abandoned(self) -> int | None:
+        """Until when (microseconds) a message must have come that nobody is working on; None: nobody can be."""
+        if self._worker is None:
+            return None
+        return round((self._now() - IN_FLIGHT).timestamp() * 1_000_000)
+
+    @asynccontextmanager
+    async def _open_metrics(self) -> AsyncIterator[RequestMetrics]:
+        """What is counted, together with the other workers' when there are some."""
+        if self._worker is None:
+            yield RequestMetrics()
+            return
+        async with sharing(self._worker.folder, self._worker.number) as metrics:
+            yield metrics
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """The ASGI protocol."""
@@ -204,9 +268,14 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _open_http(settings: Settings, server: Server, mappings: Mappings, issued: tokens.Tokens) -> Asgi:
+def _open_http(
+    settings: Settings,
+    server: Server,
+    mappings: Mappings,
+    issued: tokens.Tokens,
+    metrics: RequestMetrics,
+) -> Asgi:
     admission = Admission(issued if settings.auth == "on" else None)
-    metrics = RequestMetrics()
     endpoint = Endpoint(server, admission, metrics, base_url=fhir_base(settings), max_body=settings.max_body)
     site = build_site(server.store.check, metrics, lambda: gauges(settings, server))
     known = clients.Clients(server.store, server.now, server.new_id)

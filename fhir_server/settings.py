@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8080, ge=0, le=65535, description="HTTP port")
+    workers: int = Field(default=1, ge=1, le=64, description="how many processes serve; one per core")
     base_url: str | None = Field(
         default=None, description="absolute base for links when behind a proxy; else from the request"
     )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
 from fhir_server.interactions.context import Server
 from fhir_server.settings import Settings
+
+if TYPE_CHECKING:
+    from fhir_server.app import App
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +26,7 @@ def serve(
     store: Annotated[str | None, typer.Option(help="sqlite:///path")] = None,
     host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
     port: Annotated[int | None, typer.Option(help="HTTP port")] = None,
+    workers: Annotated[int | None, typer.Option(help="how many processes serve; one per core")] = None,
     auth: Annotated[str | None, typer.Option(help="on, or off on a loopback host", metavar="on|off")] = None,
     demo: Annotated[
         bool | None,
@@ -33,21 +37,42 @@ def serve(
     ] = None,
 ) -> None:
     """Run the server."""
-    options: dict[str, Any] = {"store": store, "host": host, "port": port, "auth": auth}
+    options: dict[str, Any] = {
+        "store": store,
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "auth": auth,
+    }
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
     wanted = demo if demo is not None else settings.store == Settings.model_fields["store"].default
     _say(f"opening {settings.store}")
-    _run(settings, demo=wanted)
+    if not (_run(settings, demo=wanted) if settings.workers == 1 else _supervise(settings, demo=wanted)):
+        sys.exit(3)
 
 
-def _run(settings: Settings, *, demo: bool) -> None:
+def _run(settings: Settings, *, demo: bool) -> bool:
+    from fhir_server.app import build
+
+    app = build(settings, prepare=load_demo if demo else None)
+    server = announcing(server_config(app, settings), settings)
+    server.run()
+    return bool(server.started)
+
+
+def _supervise(settings: Settings, *, demo: bool) -> bool:
+    from fhir_server.cli.workers import supervise
+
+    return supervise(settings, demo=demo)
+
+
+def server_config(app: App, settings: Settings) -> Any:
+    """How uvicorn runs ``app``."""
     import uvicorn
 
-    from fhir_server.app import build
     from fhir_server.rest.protocol import GatheringProtocol
 
-    app = build(settings, prepare=_load_demo if demo else None)
-    config = uvicorn.Config(
+    return uvicorn.Config(
         app.asgi,
         host=settings.host,
         port=settings.port,
@@ -62,13 +87,9 @@ def _run(settings: Settings, *, demo: bool) -> None:
         lifespan="on",
         timeout_graceful_shutdown=30,
     )
-    server = announcing(config, settings)
-    server.run()
-    if not server.started:
-        sys.exit(3)
 
 
-async def _load_demo(server: Server) -> None:
+async def load_demo(server: Server) -> None:
     """Load the demo county and its clients, unless the store has anything in it."""
     from fhir_server.cli.county import CLIENTS, load_county
     from fhir_server.security.clients import Clients
@@ -103,12 +124,13 @@ def announcing(config: Any, settings: Settings) -> Any:
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)
             if self.started:
-                _announce(settings)
+                announce(settings)
 
     return Announcing(config)
 
 
-def _announce(settings: Settings) -> None:
+def announce(settings: Settings) -> None:
+    """Say where everything can be reached."""
     root = (
         settings.base_url.removesuffix("/fhir")
         if settings.base_url

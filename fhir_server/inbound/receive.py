@@ -80,15 +80,18 @@ async def receive(
     return await _process(server, message, identity)
 
 
-async def recover(server: Server, mappings: Mappings) -> int:
+async def recover(server: Server, mappings: Mappings, *, received_before: int | None = None) -> int:
     """Process what was kept but not finished when the server stopped; the number of messages.
 
+    ``received_before`` (microseconds): leave what came later to the other servers on this store.
     Raises StoreUnavailable when the store is away: there is nothing to recover to.
     """
     ids = await journal.find_ids(server.store, "received")
-    for id in ids:
-        await _again(server, mappings, await _existing(server, id), forced=False)
-    return len(ids)
+    messages = [await _existing(server, id) for id in ids]
+    owed = [each for each in messages if received_before is None or each.received < received_before]
+    for message in owed:
+        await _again(server, mappings, message, forced=False)
+    return len(owed)
 
 
 async def replay(server: Server, mappings: Mappings, id: str) -> Receipt:

@@ -5,9 +5,27 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 
+import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Counted(msgspec.Struct):
+    """How many requests by (interaction, status); by interaction how many in each of BUCKETS, and their seconds."""
+
+    counts: dict[tuple[str, int], int] = msgspec.field(default_factory=dict)
+    durations: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    sums: dict[str, float] = msgspec.field(default_factory=dict)
+
+    def add(self, other: Counted) -> None:
+        """Add what another process has counted."""
+        for key, count in other.counts.items():
+            self.counts[key] = self.counts.get(key, 0) + count
+        for interaction, counted in other.durations.items():
+            known = self.durations.get(interaction, [0] * len(counted))
+            self.durations[interaction] = [one + two for one, two in zip(known, counted, strict=True)]
+            self.sums[interaction] = self.sums.get(interaction, 0.0) + other.sums[interaction]
 
 
 class RequestMetrics:
@@ -18,42 +36,47 @@ class RequestMetrics:
 
     def __init__(self) -> None:
         self.gauges: Mapping[str, float] = {}
-        self._counts: dict[tuple[str, int], int] = {}
-        self._durations: dict[str, list[int]] = {}
-        self._sums: dict[str, float] = {}
+        self.counted = Counted()
 
     def observe(self, interaction: str, status: int, seconds: float) -> None:
         """Note one answered request."""
-        key = (interaction, status)
-        self._counts[key] = self._counts.get(key, 0) + 1
-        durations = self._durations.get(interaction)
+        counted, key = self.counted, (interaction, status)
+        counted.counts[key] = counted.counts.get(key, 0) + 1
+        durations = counted.durations.get(interaction)
         if durations is None:
-            durations = self._durations[interaction] = [0] * (len(BUCKETS) + 1)
-            self._sums[interaction] = 0.0
+            durations = counted.durations[interaction] = [0] * (len(BUCKETS) + 1)
+            counted.sums[interaction] = 0.0
         durations[bisect_left(BUCKETS, seconds)] += 1
-        self._sums[interaction] += seconds
+        counted.sums[interaction] += seconds
+
+    def total(self) -> Counted:
+        """What is told: all that was counted."""
+        return self.counted
 
     def collect(self) -> Iterator[Metric]:
         """The metric families, as ``prometheus_client`` wants them."""
-        yield self._requests()
-        yield self._histogram()
+        total = self.total()
+        yield _requests(total)
+        yield _histogram(total)
         for name, value in self.gauges.items():
             yield GaugeMetricFamily(f"fhir_{name}", name.replace("_", " "), value=value)
 
-    def _requests(self) -> Metric:
-        family = CounterMetricFamily("fhir_requests", "answered requests", labels=("interaction", "status"))
-        for (interaction, status), count in self._counts.items():
-            family.add_metric((interaction, str(status)), count)
-        return family
 
-    def _histogram(self) -> Metric:
-        family = HistogramMetricFamily(
-            "fhir_request_seconds", "time to answer a request", labels=("interaction",)
-        )
-        for interaction, durations in self._durations.items():
-            buckets, seen = [], 0
-            for bound, count in zip((*map(str, BUCKETS), "+Inf"), durations, strict=True):
-                seen += count
-                buckets.append((bound, float(seen)))
-            family.add_metric((interaction,), buckets, self._sums[interaction])
-        return family
+def _requests(total: Counted) -> Metric:
+    family = CounterMetricFamily("fhir_requests", "answered requests", labels=("interaction", "status"))
+    for (interaction, status), count in total.counts.items():
+        family.add_metric((interaction, str(status)), count)
+    return family
+
+
+def _histogram(total: Counted) -> Metric:
+    family = HistogramMetricFamily(
+        "fhir_request_seconds", "time to answer a request", labels=("interaction",)
+    )
+    for interaction, durations in total.durations.items():
+        buckets, seen = [], 0
+        for bound, count in zip((*map(str, BUCKETS), "+Inf"), durations, strict=True):
+            seen += count
+            buckets.append((bound, float(seen)))
+        family.add_metric((interaction,), buckets, total.sums[interaction])
+    return family
