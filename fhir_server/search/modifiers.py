@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from fhir_server.search.clauses import AnyOf, Clause, Criterion
+from fhir_server.search.cost import MOST_VALUES
 from fhir_server.search.faults import Refusal
 from fhir_server.search.lookups import PARTS
 from fhir_server.search.parameters import SearchParameter
@@ -37,6 +38,8 @@ def read_clause(parameter: SearchParameter, modifier: str, value: str, reading: 
     Raises ValueError for a bad value, Refusal for a modifier that the parameter does not have, NotFetched.
     """
     texts = split(value, ",")
+    if len(texts) > MOST_VALUES:
+        raise Refusal(f"a parameter has at most {MOST_VALUES} values", "too-costly")
     if "" in texts:
         raise ValueError("a value is missing; leave the parameter out, or ask for :missing=true")
     return _reader(parameter, ALIASES.get(modifier, modifier), reading)(parameter, modifier, texts, reading)

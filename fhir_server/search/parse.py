@@ -16,6 +16,7 @@ from fhir_server.errors import InvalidSearch, Issue
 from fhir_server.search.clauses import Criterion, Query
 from fhir_server.search.compartments import Compartment, belongs
 from fhir_server.search.control import Controls
+from fhir_server.search.cost import MOST_CRITERIA, cost, require_few, require_modest
 from fhir_server.search.criteria import Criteria
 from fhir_server.search.faults import Refusal, Unknown
 from fhir_server.search.lookups import Lookups
@@ -49,6 +50,7 @@ def parse_query(
     key = (type, compartment, tuple(pairs), lenient, zone, base_url)
     query = registry.remembered.recall(key)
     if query is None:
+        require_few(pairs)
         moment = time.time() if now is None else now.timestamp()
         lookups = lookups or Lookups(registry.definitions.terminology())
         reading = Reading(registry.definitions, zone, base_url, int(moment * 1_000_000), lookups)
@@ -79,6 +81,7 @@ class _Parser:
     issues: list[Issue] = field(default_factory=list)
     applied: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[tuple[str, str]] = field(default_factory=list)
+    spent: int = 0
     controls: Controls = field(init=False)
     criteria: Criteria = field(init=False)
 
@@ -144,6 +147,10 @@ class _Parser:
             if len(self.types) == 1:
                 raise
             raise Unknown(f"{error} (several types are searched by what all of them have)") from error
+        self.spent += sum(map(cost, found))
+        require_modest(self.spent)
+        if len(self.clauses[self.types[0]]) >= MOST_CRITERIA:
+            raise Refusal(f"a search has at most {MOST_CRITERIA} criteria", "too-costly")
         for type, criterion in zip(self.types, found, strict=True):
             self.clauses[type].append(criterion)
         self.applied.append((name, value))
