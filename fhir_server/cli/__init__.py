@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from fhir_server.cli import bench, clients, demo, load, messages, reindex, serve, settings, validate
+from fhir_server.cli import bench, clients, demo, load, messages, reindex, serve, settings, store, validate
 from fhir_server.cli.failures import explain
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for family in (serve, demo, load, validate, messages, reindex, clients, bench, settings):
+for family in (serve, demo, load, validate, messages, reindex, store, clients, bench, settings):
     family.register(app)
 
 

@@ -1,0 +1,1 @@
+"""Moving and keeping whole stores: copies, backups and what they are verified by. Works on the port alone."""
