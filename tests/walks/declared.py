@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+from direct import Client
 
 from fhir_server.definitions import Definitions
 from fhir_server.interactions.context import Server
@@ -19,7 +20,6 @@ from fhir_server.rest.openapi.examples import ID, example
 from fhir_server.rest.openapi.operations import operation_paths
 
 Json = dict[str, Any]
-Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 COPY = "copy"
 """The id of the resource of each type that may be changed and deleted; ``ID`` is that of the one which stays."""
 
@@ -33,56 +33,6 @@ VALUES = {
     "special": "30.0|118.0|10|km",
 }
 """A value that fits each type of parameter; references and composites are made of the definition."""
-
-
-@dataclass(slots=True)
-class Client:
-    """Asks the application directly: without sockets thousands of questions take seconds."""
-
-    asgi: Asgi
-    token: str
-    asked: int = 0
-
-    async def __call__(
-        self,
-        method: str,
-        path: str,
-        query: str = "",
-        body: bytes = b"",
-        kind: str = "application/fhir+json",
-        if_match: str = "",
-    ) -> tuple[int, Json]:
-        """Status and body (as JSON, {} when there is none)."""
-        headers = [
-            (b"host", b"fhir.test"),
-            (b"accept", b"application/fhir+json"),
-            (b"authorization", f"Bearer {self.token}".encode()),
-        ]
-        if if_match:
-            headers.append((b"if-match", if_match.encode()))
-        if body:
-            headers += [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body))]
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "scheme": "http",
-            "headers": headers,
-            "query_string": query.encode(),
-        }
-        sent: list[Json] = []
-
-        async def receive() -> Json:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: Json) -> None:
-            sent.append(message)
-
-        await self.asgi(scope, receive, send)
-        self.asked += 1
-        content = b"".join(message.get("body", b"") for message in sent[1:])
-        return sent[0]["status"], orjson.loads(content) if content else {}
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from declared import Client, Walk, system
+from declared import Walk, system
+from direct import Client
 
 from fhir_server.app import App, build
 from fhir_server.security.clients import Clients
