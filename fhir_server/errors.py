@@ -17,6 +17,7 @@ an error into its own words without a table of its own::
     ├── Unprocessable         422  profile, guard or rule broken: every fault at once
     ├── Throttled             429  with ``Retry-After``
     └── StoreUnavailable      503  database away: the sender resends; ``NotReady``: an index is still being built
+        └── InsufficientStorage   507  no room to write
 
 Source: FHIR R4 http.html#status-codes; issue codes: ValueSet issue-type.
 """
@@ -207,3 +208,9 @@ class StoreUnavailable(FhirError):
 
 class NotReady(StoreUnavailable):
     """The index that a search needs is still being built; ``Retry-After`` says when to ask again."""
+
+
+class InsufficientStorage(StoreUnavailable):
+    """There is no room to write; reading goes on (RFC 4918)."""
+
+    status, code = 507, "no-store"

@@ -7,10 +7,10 @@ from typing import Final
 
 import zstandard
 
-from fhir_server.errors import StoreUnavailable
+from fhir_server.errors import InsufficientStorage, StoreUnavailable
 
 _ADVICE: Final = {
-    "SQLITE_FULL": "the disk is full: free space, then send again",
+    "SQLITE_FULL": "the disk is full: nothing was written, reading goes on; free space, then send again",
     "SQLITE_BUSY": "another program holds the database: send again",
     "SQLITE_LOCKED": "another program holds the database: send again",
     "SQLITE_CORRUPT": "the database file is damaged: stop the server and restore the file from a backup",
@@ -19,6 +19,11 @@ _ADVICE: Final = {
     "SQLITE_READONLY": "the database cannot be written: check the owner and mode of the file and its folder",
     "SQLITE_CANTOPEN": "the database file cannot be opened: check that its folder exists and may be written",
 }
+
+
+SOON: Final = 2
+_AGAIN: Final = {"SQLITE_FULL": 60, "SQLITE_CORRUPT": 600, "SQLITE_NOTADB": 600, "SQLITE_READONLY": 60}
+"""Seconds after which to send again: most faults pass, some need a person."""
 
 
 def unavailable(error: Exception) -> StoreUnavailable:
@@ -30,7 +35,8 @@ def unavailable(error: Exception) -> StoreUnavailable:
     advice = _ADVICE.get(family)
     if advice is None:
         advice = f"the database did not answer ({name or type(error).__name__}): send again"
-    return StoreUnavailable(advice, diagnostics=name or None)
+    kind = InsufficientStorage if family == "SQLITE_FULL" else StoreUnavailable
+    return kind(advice, diagnostics=name or None, headers={"Retry-After": str(_AGAIN.get(family, SOON))})
 
 
 def is_interrupted(error: Exception) -> bool:

@@ -51,7 +51,18 @@ class SqliteTransaction:
             raise
         writer = self._writer
         self._reader = Reader(writer.connection, self._blobs, writer.symbols, self._extract)
+        if writer.has_news:
+            await self._take_notice()
         return self
+
+    async def _take_notice(self) -> None:
+        """Other processes have written what this one heeds."""
+        try:
+            await self._writer.tell(self)
+        except BaseException:
+            self._undo()
+            self._writer.turn.release()
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

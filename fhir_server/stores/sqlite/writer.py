@@ -10,24 +10,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fhir_server.store import Record
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.faults import is_busy, unavailable
+from fhir_server.stores.sqlite.queue import Queue
 from fhir_server.stores.sqlite.symbols import Symbols
 
 T = TypeVar("T")
 
-PATIENCE = 5.0
+PATIENCE = 10.0
 """Seconds to wait for another program that holds the database."""
 
 
 ERASED = "SELECT name, CAST(value AS INTEGER) FROM meta WHERE name IN ('rid', 'sequence')"
 """The greatest numbers that what was erased had: they are never given out again."""
+
+NEWEST = "SELECT ifnull(max(sequence), 0) FROM log WHERE tid = ?"
 
 Waiting = asyncio.Future[sqlite3.Error | None]
 """Done with None when the commit succeeded."""
@@ -86,7 +89,29 @@ class Writer:
         self._committing: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "fhir-commit")
         self._seen = -1
+        self._queue: Queue | None = None
+        self._watched: tuple[str, ...] = ()
+        self._newest: tuple[int, ...] = ()
+        self._act: Callable[[Any], Awaitable[None]] | None = None
+        self.has_news = False
         self._look()
+
+    def share(self, queue: Queue) -> None:
+        """From now on other processes write too: stand in ``queue`` with them."""
+        self._queue = queue
+
+    def heed(self, types: Sequence[str], act: Callable[[Any], Awaitable[None]]) -> None:
+        """See ``store.SqliteStore.heed``."""
+        self._watched, self._act = tuple(types), act
+        self._seen = -1
+        self._look()
+        self.has_news = False
+
+    async def tell(self, transaction: object) -> None:
+        """Have what others wrote taken notice of, in ``transaction``, which has just begun."""
+        if self._act is not None:
+            await self._act(transaction)
+        self.has_news = False
 
     async def join(self) -> Group:
         """The group that is open, or a new one. The caller holds the turn. Raises StoreUnavailable."""
@@ -139,9 +164,11 @@ class Writer:
         try:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
+            self._leave()
             self.forget()
         except sqlite3.Error:
             self.connection.close()
+            self._leave()
             self.connection = self._connect()
             self.symbols.connection = self.connection
             self.forget()
@@ -153,18 +180,30 @@ class Writer:
                 await self._finish(self._group)
             self._thread.shutdown()
             self.connection.close()
+            if self._queue is not None:
+                self._queue.close()
 
     async def _begin(self) -> None:
         deadline = asyncio.get_running_loop().time() + PATIENCE
+        if self._queue is not None:
+            try:
+                await self._queue.enter(PATIENCE)
+            except TimeoutError as error:
+                raise unavailable(_busy()) from error
         while True:
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
                 return self._look()
             except sqlite3.Error as error:
                 if not is_busy(error) or asyncio.get_running_loop().time() > deadline:
+                    self._leave()
                     self.reset()
                     raise unavailable(error) from error
             await asyncio.sleep(0.005)
+
+    def _leave(self) -> None:
+        if self._queue is not None:
+            self._queue.leave()
 
     def _look(self) -> None:
         """Read the counters again when another program has written since."""
@@ -180,7 +219,16 @@ class Writer:
         erased = dict(self.connection.execute(ERASED))
         self.rid = max(self.rid, erased.get("rid", 0))
         self.sequence = max(self.sequence, erased.get("sequence", 0))
+        self.secondary.clear()
         self.secondary.update(key for (key,) in self.connection.execute("SELECT key FROM secondary_date"))
+        if self._watched:
+            newest = tuple(self._newest_of(type) for type in self._watched)
+            self.has_news, self._newest = self.has_news or newest != self._newest, newest
+
+    def _newest_of(self, type: str) -> int:
+        tid = self.symbols.find(self.connection, type)
+        found: int = self.connection.execute(NEWEST, (tid,)).fetchone()[0]
+        return found
 
     async def _commit(self, group: Group) -> None:
         async with self.turn:
@@ -207,6 +255,7 @@ class Writer:
         except Exception as error:
             self.reset()
             return error if isinstance(error, sqlite3.Error) else sqlite3.DataError(str(error))
+        self._leave()
         return None
 
     def _write_out(self) -> None:
@@ -215,3 +264,9 @@ class Writer:
             self._checkpoints.crowded = False
             with contextlib.suppress(sqlite3.Error):  # the commit is done; the next checkpoint tries again
                 self.connection.execute("PRAGMA wal_checkpoint(RESTART)")
+
+
+def _busy() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("other processes were writing all the time")
+    error.sqlite_errorname = "SQLITE_BUSY"
+    return error
