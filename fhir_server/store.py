@@ -69,6 +69,33 @@ class Referring(msgspec.Struct, frozen=True):
     moment: tuple[int, int]
 
 
+class Cost(msgspec.Struct, frozen=True):
+    """One criterion of a search by its name: ``source`` is the index that finds what satisfies it, with ``rows`` rows
+    (None: it only tests what others find)."""
+
+    name: str
+    source: str
+    rows: int | None
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """How the first page of a search of one type is found.
+
+    ``driver`` is the place in ``costs`` of the criterion that finds candidates, None: all resources of the type are
+    gone through; the others test them. ``source`` is the index it goes through, ``visited`` the rows of it that were
+    gone through for ``found`` resources in so many ``seconds``; ``steps`` what the database itself says.
+    """
+
+    type: str
+    costs: tuple[Cost, ...]
+    driver: int | None
+    source: str
+    visited: int
+    found: int
+    seconds: float
+    steps: tuple[str, ...]
+
+
 class Step(msgspec.Struct, frozen=True):
     """How far one step of indexing came: ``count`` resources, the last of them ``position``; None: that was all."""
 
@@ -170,11 +197,17 @@ class Store(Reading, Protocol):
         (as ``FHIR_DURABILITY`` says) and visible to every later read. Transactions are serialisable:
         what one has read cannot be changed by another before it ends."""
 
+    async def explain(self, query: Query) -> tuple[Explanation, ...]:
+        """How the first page of ``query`` is found, in each of its types. Values are not told, asked or kept."""
+
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """Writes in the order they were made, with a ``sequence`` greater than ``after``, and their ``number``."""
 
     async def reached(self) -> tuple[int, int]:
         """The greatest sequence and the greatest number that were given out, to what was erased too."""
+
+    async def size(self) -> int:
+        """Bytes on disk, indexes included."""
 
     async def check(self) -> None:
         """Raise StoreUnavailable unless reads and writes can be served now."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from fhir_server.search.query import Query
-from fhir_server.store import Page, Record, Referring, Store, Transaction
+from fhir_server.store import Explanation, Page, Record, Referring, Store, Transaction
 
 
 class Joined:
@@ -69,6 +69,10 @@ class Joined:
         """See ``store.Reading.terms``."""
         return await self._transaction.terms(key, limit)
 
+    async def explain(self, query: Query) -> tuple[Explanation, ...]:
+        """See ``store.Store.explain``: of what is committed."""
+        return await self._store.explain(query)
+
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """See ``store.Store.changes``: what is committed."""
         return await self._store.changes(after, limit)
@@ -76,6 +80,10 @@ class Joined:
     async def reached(self) -> tuple[int, int]:
         """See ``store.Store.reached``: what is committed."""
         return await self._store.reached()
+
+    async def size(self) -> int:
+        """See ``store.Store.size``."""
+        return await self._store.size()
 
     async def check(self) -> None:
         """A transaction is open, so reads and writes can be served."""

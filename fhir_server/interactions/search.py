@@ -14,6 +14,7 @@ import orjson
 from fhir_server.errors import Issue, NotFound, outcome
 from fhir_server.interactions.bundles import Pairs, hit_entries, outcome_entry, page_links
 from fhir_server.interactions.context import Outcome, Server
+from fhir_server.interactions.explain import explanation
 from fhir_server.interactions.includes import included
 from fhir_server.interactions.lookups import parse_search
 from fhir_server.interactions.own import TYPES, page_with_own
@@ -56,16 +57,25 @@ async def search(
     )
     for part in query.parts:
         check_access(caller, "search", part.type)
+    if query.explain:
+        check_access(caller, "explain", type)
     if query.contained != "false":
         within = contained_query(server, caller, narrow(query, caller))
         page = await contained_page(server, within)
         entries = contained_entries(server, within, base, page.records)
+        entries += await _explained(server, within)
         return _answer(query, base, _path(type, compartment), page, entries)
-    stored = partial(_page, source, narrow(query, caller))
+    narrowed = narrow(query, caller)
+    stored = partial(_page, source, narrowed)
     page = await (page_with_own(server, query, stored) if query.type in TYPES else stored())
     others = await included(server, caller, source, query.includes, page.records) if query.includes else ()
     entries = _entries(server, query, base, page.records, others)
+    entries += await _explained(server, narrowed)
     return _answer(query, base, _path(type, compartment), page, entries)
+
+
+async def _explained(server: Server, query: Query) -> list[bytes]:
+    return [outcome_entry(await explanation(server, query))] if query.explain else []
 
 
 def _answer(query: Query, base: str, path: str, page: Page, entries: list[bytes]) -> Outcome:

@@ -101,7 +101,7 @@ class Query:
     ``applied`` holds the (name, value) pairs that took effect, for the ``self`` link, ``_cursor`` left
     out; ``ignored`` those that lenient handling left out. ``elements`` are JSON members. ``contained`` is false |
     true | both and ``contained_type`` container | contained: whether resources that stand inside others are meant,
-    and what is shown of them.
+    and what is shown of them. ``explain``: tell how it was carried out.
     """
 
     type: str
@@ -118,3 +118,4 @@ class Query:
     parts: tuple[Query, ...] = ()
     contained: str = "false"
     contained_type: str = "container"
+    explain: bool = False

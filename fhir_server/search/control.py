@@ -19,6 +19,9 @@ from fhir_server.search.types.simple import SIMPLE
 LARGEST_PAGE = 1000
 """A larger ``_count`` is answered with pages of this size, and the self link says so."""
 
+MOST_SORT_KEYS = 10
+"""Each of them is a value that is fetched of every match."""
+
 TOTALS = ("none", "estimate", "accurate")
 CONTAINED = ("false", "true", "both")
 CONTAINED_TYPES = ("container", "contained")
@@ -109,6 +112,11 @@ class Controls:
         self.settings["contained_type"] = _one_of(value, CONTAINED_TYPES)
         return value
 
+    def explain(self, value: str) -> str:
+        """``_explain``."""
+        self.settings["explain"] = _one_of(value, ("true", "false")) == "true"
+        return value
+
     def elements(self, value: str) -> str:
         """``_elements``: names of top-level elements; a choice stands for all its JSON members."""
         found: list[str] = []
@@ -134,6 +142,8 @@ class Controls:
     def sort(self, value: str) -> str:
         """``_sort``: parameters by comma, ``-`` before one that descends."""
         codes = value.split(",")
+        if len(codes) > MOST_SORT_KEYS:
+            raise ValueError(f"at most {MOST_SORT_KEYS} parameters can be sorted by")
         for type in self.types:
             self.sorts[type] = tuple(self._sort_key(type, code) for code in codes)
         kinds = {tuple(key.parameter.kind for key in keys) for keys in self.sorts.values()}
@@ -167,6 +177,7 @@ READERS: Mapping[str, Callable[[Controls, str], str | None]] = {
     "_sort": Controls.sort,
     "_contained": Controls.contained,
     "_containedType": Controls.contained_type,
+    "_explain": Controls.explain,
     "_format": Controls.form,
     "_pretty": Controls.form,
 }

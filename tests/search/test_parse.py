@@ -264,6 +264,7 @@ FITTING = {
     "_elements": "code",
     "_contained": "true",
     "_containedType": "contained",
+    "_explain": "true",
 }
 
 

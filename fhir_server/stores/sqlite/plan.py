@@ -22,7 +22,7 @@ class Plan(Choice):
         self, connection: sqlite3.Connection, symbols: Symbols, query: Query, then: Then | None = None
     ) -> None:
         scope = Scope(connection, symbols, symbols.find(connection, query.type), then)
-        conditions = [compile_criterion(scope, each) for each in _flat(query.clauses)]
+        conditions = [compile_criterion(scope, each) for each in flat(query.clauses)]
         if then is not None:
             conditions.append(Condition((), Probe(*then.moment.unchanged)))
         super().__init__(scope, conditions)
@@ -40,7 +40,7 @@ def compile_criterion(scope: Scope, criterion: Criterion) -> Condition:
         case AnyOf():
             return _any([compile_criterion(scope, each) for each in criterion.criteria])
         case AllOf():
-            return _all(scope, [compile_criterion(scope, each) for each in _flat(criterion.criteria)])
+            return _all(scope, [compile_criterion(scope, each) for each in flat(criterion.criteria)])
         case Not():
             return negated(compile_criterion(scope, criterion.criterion))
 
@@ -49,12 +49,12 @@ def _inner(scope: Scope, relation: Chain | Has) -> Choice:
     return Plan(scope.connection, scope.symbols, Query(relation.type, (relation.criterion,)), scope.then)
 
 
-def _flat(criteria: Iterable[Criterion]) -> list[Criterion]:
+def flat(criteria: Iterable[Criterion]) -> list[Criterion]:
     """``criteria`` with what stands in an AllOf among them."""
     found: list[Criterion] = []
     for each in criteria:
         if isinstance(each, AllOf):
-            found += _flat(each.criteria)
+            found += flat(each.criteria)
         else:
             found.append(each)
     return found

@@ -15,11 +15,12 @@ import orjson
 import zstandard
 
 from fhir_server.search.query import Query
-from fhir_server.store import Page, Record, Referring
+from fhir_server.store import Explanation, Page, Record, Referring
 from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.cursor import Place, context_of, read_cursor
 from fhir_server.stores.memos import Memos
 from fhir_server.stores.sqlite.conditions.words import asks_for_texts
+from fhir_server.stores.sqlite.explain import explain
 from fhir_server.stores.sqlite.faults import is_interrupted, unavailable
 from fhir_server.stores.sqlite.history import History, Scope
 from fhir_server.stores.sqlite.moment import Moment, Then, snapshot
@@ -193,6 +194,17 @@ class Reader:
             if totals and query.total != "estimate":
                 totals.keep(self.connection, self._symbols, query, known)
         return known
+
+    def explain(self, query: Query) -> tuple[Explanation, ...]:
+        """See ``store.Store.explain``."""
+        self._start()
+        try:
+            with snapshot(self.connection):
+                return tuple(explain(self.connection, search) for search in self._searches(query))
+        except sqlite3.Error as error:
+            raise _told(error) from error
+        finally:
+            self._deadline = inf
 
     def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None) -> Referring:
         """See ``store.Store.referring``."""

@@ -7,7 +7,7 @@ the commit, which waits for the disk, runs in a thread of its own (see ``writer`
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ import zstandard
 
 from fhir_server.search.query import Query
 from fhir_server.search.unfinished import Unfinished
-from fhir_server.store import Page, Record, Referring
+from fhir_server.store import Explanation, Page, Record, Referring, Transaction
 from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.memos import Memos
 from fhir_server.stores.sqlite.batch import Extract
@@ -23,6 +23,7 @@ from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.faults import is_busy, unavailable
 from fhir_server.stores.sqlite.fulltext import TextIndex, TextsBehind
 from fhir_server.stores.sqlite.history import read_changes, read_reached
+from fhir_server.stores.sqlite.queue import Queue
 from fhir_server.stores.sqlite.reader import Reader, TooSlow
 from fhir_server.stores.sqlite.rebuild import rebuild
 from fhir_server.stores.sqlite.schema import INDEXED_BY, connect, prepare
@@ -52,6 +53,8 @@ class SqliteStore:
             return offer_sort_values(connect(path, durability, cache), extract)
 
         self._extract = extract
+        self._path = Path(path)
+        self.drift: tuple[str, ...] = ()
         self.unfinished = unfinished
         self._blobs = Blobs()
         self._checkpoints = Checkpoints(lambda: connect(path, durability, 64))
@@ -125,6 +128,21 @@ class SqliteStore:
             return rebuild(self._writer, self._blobs, self._extract, fingerprint)
         except (sqlite3.Error, zstandard.ZstdError) as error:
             raise unavailable(error) from error
+
+    def share(self, folder: Path) -> None:
+        """Other processes use this database too; ``folder`` is one that all of them know, see ``queue``.
+
+        Raises StoreUnavailable.
+        """
+        try:
+            self._writer.share(Queue(folder))
+        except OSError as error:
+            raise unavailable(error) from error
+
+    def heed(self, types: Sequence[str], act: Callable[[Transaction], Awaitable[None]]) -> None:
+        """From now on call ``act`` at the beginning of each transaction before which another process has written a
+        record of one of ``types``: what the transaction does, it does by what was written there."""
+        self._writer.heed(types, act)
 
     def transaction(self) -> SqliteTransaction:
         """See ``store.Store.transaction``."""
@@ -208,6 +226,10 @@ class SqliteStore:
         """See ``store.Reading.history``."""
         return self._reader.history(type, id, count, since, at, cursor, total=total)
 
+    async def explain(self, query: Query) -> tuple[Explanation, ...]:
+        """See ``store.Store.explain``."""
+        return await self._ask(lambda reader: reader.explain(query), (query,))
+
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """See ``store.Store.changes``."""
         try:
@@ -221,6 +243,11 @@ class SqliteStore:
             return read_reached(self._reader.connection)
         except sqlite3.Error as error:
             raise unavailable(error) from error
+
+    async def size(self) -> int:
+        """See ``store.Store.size``."""
+        files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     async def check(self) -> None:
         """See ``store.Store.check``: one read, and one empty turn of the writer."""

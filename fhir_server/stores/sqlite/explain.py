@@ -1,0 +1,105 @@
+"""How a search is carried out: which criterion drives, what SQLite does, how many rows that goes through.
+
+Nothing of what the rows hold is told, and of what was asked only names.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any, Final
+
+from fhir_server.search.query import AllOf, AnyOf, Chain, Clause, Criterion, Has, Query
+from fhir_server.store import Cost, Explanation
+from fhir_server.stores.sqlite.conditions.parts import Arm, Probe, Values, count_upto
+from fhir_server.stores.sqlite.plan import flat
+from fhir_server.stores.sqlite.search import Search
+from fhir_server.stores.sqlite.sorting import Sorting
+
+MOST: Final = 100_000
+"""Rows are counted so far."""
+NAMED: Final = 3
+
+
+def explain(connection: sqlite3.Connection, search: Search) -> Explanation:
+    """Carry out the first page of ``search`` and tell how. The connection is in a transaction, for reading."""
+    plan, query = search.plan, search.query
+    arms, probes = plan.complete() if query.sort else plan.in_order()
+    costs = [
+        Cost(label(criterion), "test", None)
+        if not condition.arms
+        else Cost(label(criterion), _tables(condition.arms), count_upto(connection, condition.arms, MOST))
+        for criterion, condition in zip(flat(query.clauses), plan.conditions, strict=True)
+    ]
+    driver = next(
+        (number for number, each in enumerate(plan.conditions) if _drives(each.probe, probes)), None
+    )
+    steps = _steps(connection, search)
+    started = perf_counter()
+    rows = search.rows()
+    spent = perf_counter() - started
+    return Explanation(
+        type=query.type,
+        costs=tuple(costs),
+        driver=driver,
+        source=_tables(arms),
+        visited=_visited(connection, query, arms, rows),
+        found=min(len(rows), query.count),
+        seconds=spent,
+        steps=tuple(steps),
+    )
+
+
+def label(criterion: Criterion) -> str:
+    """``criterion`` by its names, without values."""
+    match criterion:
+        case Clause():
+            return f"{criterion.parameter.code}:{criterion.modifier}".removesuffix(":None")
+        case Chain():
+            return f"{criterion.parameter.code}:{criterion.type}.{label(criterion.criterion)}"
+        case Has():
+            return f"_has:{criterion.type}:{criterion.parameter.code}:{label(criterion.criterion)}"
+        case AnyOf() | AllOf():
+            word = " or " if isinstance(criterion, AnyOf) else " and "
+            more = " …" if len(criterion.criteria) > NAMED else ""
+            return f"({word.join(map(label, criterion.criteria[:NAMED]))}{more})"
+        case _:
+            return f"not {label(criterion.criterion)}"
+
+
+def _drives(probe: Probe, probes: Sequence[Probe]) -> bool:
+    return not any(probe is each for each in probes)
+
+
+def _tables(arms: Sequence[Arm]) -> str:
+    return ", ".join(dict.fromkeys(arm.table.split(" ")[-2] for arm in arms))
+
+
+def _steps(connection: sqlite3.Connection, search: Search) -> list[str]:
+    """What SQLite says of each statement of the page."""
+    found: list[str] = []
+    for text, values in _statements(search):
+        found += [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+    return found
+
+
+def _statements(search: Search) -> list[tuple[str, Values]]:
+    query = search.query
+    if not query.sort:
+        return [search.newest_first().bound]
+    phases = Sorting(search.plan, query.sort).phases(None)
+    return [(f"{text} LIMIT ?", (*values, query.count + 1)) for text, values in phases]
+
+
+def _visited(
+    connection: sqlite3.Connection, query: Query, arms: Sequence[Arm], rows: Sequence[Sequence[Any]]
+) -> int:
+    """The rows that what drives went through: in default order only those up to the last one that was wanted."""
+    if not query.sort and len(rows) > query.count and all(arm.ordered for arm in arms):
+        place = tuple(rows[-1][-2:])
+        arms = [
+            arm._replace(where=f"{arm.where} AND (t.date, t.rid) >= (?, ?)", values=(*arm.values, *place))
+            for arm in arms
+        ]
+    return count_upto(connection, arms, MOST)
