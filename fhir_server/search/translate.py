@@ -139,7 +139,9 @@ class Translator:
         definition: SearchParameterDefinition,
         bases: Sequence[Path],
     ) -> SearchParameter:
-        components = tuple(self._component(parameter.type, url) for url, _ in definition.components)
+        components = tuple(
+            self._component(parameter.type, definition.url, bases, *item) for item in definition.components
+        )
         if len(components) < 2:
             raise Unprocessable(f"the composite {definition.url} needs at least two components")
         keys = []
@@ -152,27 +154,44 @@ class Translator:
             keys.append(known.keep(replace(arm, key=arm_key(parameter.type, arm.name, "composite"))))
         return replace(parameter, keys=tuple(keys), components=components)
 
-    def _component(self, type: str, url: str) -> SearchParameter:
+    def _component(
+        self, type: str, composite: str, bases: Sequence[Path], url: str, expression: str
+    ) -> SearchParameter:
         """The parameter that a component refers to, as far as its values' form goes."""
         definition = self._by_url.get(url)
         if definition is None:
             raise Unprocessable(f"the composite's component {url} is not a known SearchParameter")
-        return SearchParameter(type, definition.code, definition.kind, url, definition.expression, ())
+        found = SearchParameter(type, definition.code, definition.kind, url, definition.expression, ())
+        if definition.kind != "token":
+            return found
+        inside = _component_paths(composite, expression)
+        whole = [_whole(base, path) for base in bases for path in inside]
+        return replace(found, implicit=implicit_systems(self.model, type, whole))
 
     def _component_arms(self, type: str, url: str, base: Path, kind: str, expression: str) -> tuple[Arm, ...]:
         rows = ROWS.get(kind, kind)
-        found = paths(parse(EXPRESSIONS.get((url, expression), expression)), frozenset(), frozenset())
+        found = _component_paths(url, expression)
         if len({path.from_resource for path in found}) > 1:
             raise ExpressionError(
                 expression, 0, "a component reads either its element or %resource, not both"
             )
         arms = tuple(Arm(0, type, path, rows) for path in found)
-        whole = (path if path.from_resource else Path((*base.steps, *path.steps)) for path in found)
-        if not any(leaves(self.model, type, path, rows) for path in whole):
+        if not any(leaves(self.model, type, _whole(base, path), rows) for path in found):
             raise ExpressionError(
                 expression, 0, f"in {type} it leads to nothing that a {kind} component can hold"
             )
         return arms
+
+
+def _component_paths(composite: str, expression: str) -> list[Path]:
+    """Where a component of ``composite`` has its value, seen from the base or from the resource."""
+    text = EXPRESSIONS.get((composite, expression), expression)
+    return paths(parse(text), frozenset(), frozenset())
+
+
+def _whole(base: Path, path: Path) -> Path:
+    """The path of a component from the resource on."""
+    return path if path.from_resource else Path((*base.steps, *path.steps))
 
 
 def _arm(type: str, path: Path, kind: str) -> Arm:
