@@ -11,7 +11,7 @@ from typing import Any
 
 from fhir_server.definitions import Definitions
 from fhir_server.rest.openapi.examples import ID
-from fhir_server.search.control import LARGEST_PAGE, SUMMARIES, TOTALS
+from fhir_server.search.control import CONTAINED, CONTAINED_TYPES, LARGEST_PAGE, SUMMARIES, TOTALS
 from fhir_server.search.registry import Registry, SearchParameter
 
 Json = dict[str, Any]
@@ -69,6 +69,15 @@ SHARED: Mapping[str, Json] = {
         "_revinclude",
         "also what refers to the matches: `Type:parameter`, `Type:*` or `*`; also with `:iterate`",
     ),
+    "_contained": query_parameter(
+        "_contained", "whether resources that stand inside others are meant", enum=list(CONTAINED)
+    ),
+    "_containedType": query_parameter(
+        "_containedType", "what is shown of a contained resource", enum=list(CONTAINED_TYPES)
+    ),
+    "_explain": query_parameter(
+        "_explain", "tell how the search was carried out (administrators)", enum=["true", "false"]
+    ),
     "_since": query_parameter("_since", "only versions since this moment: `2026-03-02T00:00:00+08:00`"),
     "_at": query_parameter("_at", "only versions that were current at this time"),
     "If-Match": _header("If-Match", 'the version that is to be changed: `W/"1"`'),
@@ -84,7 +93,18 @@ SHARED: Mapping[str, Json] = {
 }
 """Component parameters by component name."""
 
-CONTROLS = ("_count", "_sort", "_total", "_summary", "_elements", "_include", "_revinclude")
+CONTROLS = (
+    "_count",
+    "_sort",
+    "_total",
+    "_summary",
+    "_elements",
+    "_include",
+    "_revinclude",
+    "_contained",
+    "_containedType",
+    "_explain",
+)
 
 
 def shared(*names: str) -> list[Json]:
