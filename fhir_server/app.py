@@ -30,9 +30,10 @@ from fhir_server.inbound.mllp import serve_mllp
 from fhir_server.inbound.receive import recover
 from fhir_server.interactions import own
 from fhir_server.interactions.context import Rule, Server
-from fhir_server.interactions.indexing import jobs
+from fhir_server.interactions.indexing import jobs, lease
 from fhir_server.interactions.indexing import parameters as search_parameters
 from fhir_server.interactions.indexing.indexer import Indexer
+from fhir_server.interactions.indexing.sharing import HEEDED
 from fhir_server.interactions.operations import find_operations
 from fhir_server.mapping import Mappings, load_mappings
 from fhir_server.model.resource import Json
@@ -56,7 +57,7 @@ from fhir_server.security import clients, tokens
 from fhir_server.security.admission import Admission
 from fhir_server.security.throttle import Backoff
 from fhir_server.settings import Settings
-from fhir_server.stores.sqlite.store import SqliteStore
+from fhir_server.stores import opening
 from fhir_server.validation import Validator
 
 Prepare = Callable[[Server], Awaitable[None]]
@@ -68,6 +69,7 @@ INTERNAL: Mapping[str, Callable[[Json], IndexValues]] = {
     journal.TYPE: journal.index_message,
     jobs.TYPE: lambda data: IndexValues(),
     jobs.COMPLETE_TYPE: lambda data: IndexValues(),
+    lease.TYPE: lambda data: IndexValues(),
 }
 """The server's own record types and the index rows of each."""
 
@@ -125,13 +127,14 @@ async def opened(
     now: Callable[[], datetime] = clock,
     new_id: Callable[[], str] = time_ordered_id,
     reindex: bool = True,
+    worker: Worker | None = None,
 ) -> AsyncIterator[Server]:
     """A server without doors: for the command line and for tests.
 
     ``reindex`` False leaves the index of a store alone that was made by other settings: for who does not touch
     FHIR resources.
     """
-    server, rebuild = _compose(settings, now, new_id)
+    server, rebuild = _compose(settings, now, new_id, worker)
     try:
         if reindex:
             await _open_index(server, rebuild)
@@ -147,7 +150,7 @@ async def opened_to_fill(settings: Settings) -> AsyncIterator[Server]:
     Raises StoreUnavailable when somebody else has the store open.
     """
     if is_in_use(settings):
-        raise StoreUnavailable(f"{settings.store} is served by another program: stop it first")
+        raise StoreUnavailable(f"{settings.shown_store} is served by another program: stop it first")
     server, rebuild = _compose(settings, clock, time_ordered_id)
     try:
         rebuild()
@@ -197,7 +200,7 @@ class App:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[App]:
         """Everything open inside the block, everything closed after it."""
-        async with opened(self.settings, now=self._now, new_id=self._new_id) as server:
+        async with opened(self.settings, now=self._now, new_id=self._new_id, worker=self._worker) as server:
             self._server = server
             if self._prepare is not None:
                 await self._prepare(server)
@@ -277,7 +280,7 @@ def _open_http(
 ) -> Asgi:
     admission = Admission(issued if settings.auth == "on" else None)
     endpoint = Endpoint(server, admission, metrics, base_url=fhir_base(settings), max_body=settings.max_body)
-    site = build_site(server.store.check, metrics, lambda: gauges(settings, server))
+    site = build_site(server.store.check, metrics, lambda: gauges(server))
     known = clients.Clients(server.store, server.now, server.new_id)
     site.include_router(token_router(known, issued, Backoff(server.now)))
     site.include_router(http.router(server, lambda: mappings, admission, max_body=settings.max_body))
@@ -286,13 +289,11 @@ def _open_http(
     return Cors(front, settings.cors_origins.split(",")) if settings.cors_origins else front
 
 
-async def gauges(settings: Settings, server: Server) -> Mapping[str, float]:
+async def gauges(server: Server) -> Mapping[str, float]:
     """What ``/metrics`` shows of the store: its size on disk and the messages that wait for somebody."""
-    path = store_path(settings)
-    files = [path, path.with_name(f"{path.name}-wal")]
-    sizes = [file.stat().st_size for file in files if file.exists()]
     _, waiting = await journal.find(server.store, "quarantined", count=1, total=True)
-    return {"store_bytes": float(sum(sizes)), "inbound_quarantined": float(waiting.total or 0)}
+    size = await server.store.size()
+    return {"store_bytes": float(size), "inbound_quarantined": float(waiting.total or 0)}
 
 
 def fhir_base(settings: Settings) -> str | None:
@@ -302,14 +303,20 @@ def fhir_base(settings: Settings) -> str | None:
 
 
 def _compose(
-    settings: Settings, now: Callable[[], datetime], new_id: Callable[[], str]
+    settings: Settings,
+    now: Callable[[], datetime],
+    new_id: Callable[[], str],
+    worker: Worker | None = None,
 ) -> tuple[Server, Rebuild]:
     """The server, and what makes the rows of its store anew when they were made by other rules."""
     definitions = load_definitions(settings.profiles if settings.profiles.is_dir() else None)
     parameters = Registry(definitions)
     zone = ZoneInfo(settings.timezone)
     extract = Extractor(parameters, definitions, zone, fhir_base(settings))
-    store = _open_store(settings, extract)
+    store = _open_store(settings, extract, worker)
+    indexer = Indexer(store, parameters, now, new_id)
+    if worker is not None or opening.is_shared(settings.store):
+        _share(store, indexer)
     server = Server(
         store=store,
         definitions=definitions,
@@ -326,7 +333,7 @@ def _compose(
         lenient=settings.search_handling == "lenient",
         reference_check=settings.reference_check == "on",
         conditional_delete=settings.conditional_delete,
-        indexer=Indexer(store, parameters, now, new_id),
+        indexer=indexer,
     )
     return server, lambda: store.index_by(extract.fingerprint())
 
@@ -337,17 +344,10 @@ def _together(*tables: Mapping[str, tuple[Rule, ...]]) -> Mapping[str, tuple[Rul
     return {type: tuple(rule for table in tables for rule in table.get(type, ())) for type in types}
 
 
-def store_path(settings: Settings) -> Path:
-    """The file of ``FHIR_STORE``. Raises ValueError for a store URL that no engine here can open."""
-    scheme, found, place = settings.store.partition("://")
-    if scheme != "sqlite" or not found:
-        raise ValueError(f"FHIR_STORE={settings.store} cannot be opened; allowed: sqlite:///path")
-    return Path(place.removeprefix("/"))
-
-
 def is_in_use(settings: Settings) -> bool:
-    """True when a program has the store of ``FHIR_STORE`` open: a server, most likely."""
-    return SqliteStore.is_in_use(store_path(settings))
+    """True when a program has the store of ``FHIR_STORE`` open: a server, most likely. Raises ValueError for a store
+    URL that no engine here can open."""
+    return opening.is_in_use(settings.store)
 
 
 async def _open_index(server: Server, rebuild: Rebuild) -> None:
@@ -372,15 +372,30 @@ async def _indexing(server: Server) -> AsyncIterator[None]:
             await task
 
 
-def _open_store(settings: Settings, extract: Extractor) -> SqliteStore:
+def _share(store: opening.Engine, indexer: Indexer) -> None:
+    """Other servers use the store too: have what they put in force known here."""
+    sharing = indexer.share(str(uuid7()))
+    if isinstance(store, opening.Heeding):
+        store.heed(HEEDED, sharing.heed)
+
+
+def _open_store(settings: Settings, extract: Extractor, worker: Worker | None) -> opening.Engine:
     def extract_kept(type: str, content: bytes) -> IndexValues:
         data = orjson.loads(content)
         if is_contained(type):
             return contained_values(extract(data), data["id"])
         return INTERNAL[type](data) if type in INTERNAL else extract(data)
 
-    path, durability, unfinished = store_path(settings), settings.durability, extract.registry.unfinished
-    return SqliteStore.open(path, extract=extract_kept, durability=durability, unfinished=unfinished)
+    store = opening.open_store(
+        settings.store,
+        extract=extract_kept,
+        durability=settings.durability,
+        unfinished=extract.registry.unfinished,
+        folder=worker.folder if worker is not None else None,
+    )
+    for line in store.drift:
+        structlog.get_logger("fhir_server.app").warning("the database is not as declared", difference=line)
+    return store
 
 
 def _tell_faults(mappings: Mappings) -> None:

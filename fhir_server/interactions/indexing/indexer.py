@@ -18,12 +18,14 @@ import structlog
 from fhir_server.errors import Conflict, StoreUnavailable
 from fhir_server.interactions.indexing.in_force import read_in_force
 from fhir_server.interactions.indexing.jobs import PARAMETERS, REQUEST, Job, Unit
+from fhir_server.interactions.indexing.lease import Lease, LeaseLost
 from fhir_server.interactions.indexing.ledger import Ledger
 from fhir_server.interactions.indexing.plan import plan, units_of
+from fhir_server.interactions.indexing.sharing import Sharing
 from fhir_server.interactions.indexing.work import Work
 from fhir_server.search.contained import contained_type
 from fhir_server.search.registry import Registry
-from fhir_server.store import Store
+from fhir_server.store import Store, Transaction
 
 AGAIN_AFTER: Final = 5.0
 """Seconds before what failed is tried again."""
@@ -40,6 +42,7 @@ class Indexer:
         self._store = store
         self._new_id = new_id
         self._work = Work(store, registry, self.ledger)
+        self._sharing: Sharing | None = None
         self._renewing = asyncio.Lock()
         self._stirred = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -82,8 +85,7 @@ class Indexer:
     async def _put_in_force(self) -> None:
         """In a turn of the writer, so that a commit that is under way comes first."""
         async with self._store.transaction() as transaction:
-            definitions = await read_in_force(transaction, self.registry)
-        self.registry.replace_stored(definitions)
+            self.registry.replace_stored(await read_in_force(transaction, self.registry))
 
     def _plan(self) -> None:
         """No waiting between the change of the registry and this: what is new must not be searched yet."""
@@ -105,7 +107,7 @@ class Indexer:
             else:
                 units += [Unit(type, whole=True), Unit(contained_type(type), whole=True)]
         job = Job(self._new_id(), REQUEST, self.ledger.instant(), units, client=client)
-        await self.ledger.save(job)
+        await self.ledger.keep(job)
         self._add(job)
         return job
 
@@ -128,7 +130,7 @@ class Indexer:
         for unit in job.units:
             if unit.state == "waiting":
                 unit.state = "cancelled"
-        await self.ledger.save(job)
+        await self.ledger.keep(job)
         return job
 
     def _add(self, job: Job) -> None:
@@ -143,18 +145,62 @@ class Indexer:
 
     async def run(self) -> None:
         """Do jobs as they come, until the task is cancelled."""
+        if self._sharing is not None:
+            await self._sharing.run()
         while True:
-            await self._stirred.wait()
-            self._stirred.clear()
+            await self.stirred()
             await self.work_off()
 
+    # ── several servers ───────────────────────────────────────────────────────
+
+    def share(self, owner: str) -> Sharing:
+        """From now on other servers use the store too; this one is called ``owner``, and no other one ever is."""
+        self._sharing = Sharing(self, self._store, Lease(self._store, self.ledger.now, "indexing", owner))
+        return self._sharing
+
+    async def take_notice(self, transaction: Transaction, *, is_working: bool) -> None:
+        """Another server has changed what is in force, or what is done about it: know it before ``transaction``
+        writes anything. Who is working keeps its own jobs."""
+        self.registry.replace_stored(await read_in_force(transaction, self.registry))
+        if is_working:
+            await self.ledger.read_new(transaction)
+        else:
+            await self.ledger.read(transaction)
+            unfinished = self.registry.unfinished
+            unfinished.release(tuple(unfinished))
+        self._plan()
+
+    def work_under(self, lease: Lease | None, notice: float) -> None:
+        """From now on do nothing without ``lease``, and give the others ``notice`` (seconds) before rows go."""
+        self.ledger.lease = self._work.steps.lease = lease
+        self._work.notice = notice
+
+    @property
+    def has_jobs(self) -> bool:
+        """Whether something is known that has to be done."""
+        return bool(self.ledger.jobs)
+
+    async def stirred(self) -> None:
+        """Wait until there may be something to do."""
+        await self._stirred.wait()
+        self._stirred.clear()
+
+    def stir(self) -> None:
+        """There may be something to do."""
+        self._stirred.set()
+
     async def work_off(self) -> None:
-        """Do all jobs there are, in order; one that fails is tried again until it succeeds."""
+        """Do all jobs there are, in order; one that fails is tried again until it succeeds.
+
+        Raises LeaseLost when another server has taken over.
+        """
         while self.ledger.jobs:
             job = self.ledger.jobs[0]
             try:
                 await self._do(job)
                 continue
+            except LeaseLost:
+                raise
             except (StoreUnavailable, Conflict) as error:
                 job.fault = str(error)
                 self._log.error("indexing failed and is tried again", job=job.id, error=job.fault)

@@ -128,8 +128,12 @@ async def read_job(reading: Reading, id: str) -> Job | None:
 
 
 async def write_job(transaction: Transaction, job: Job, now: int) -> None:
-    """Keep ``job`` as it is. ``now`` in microseconds."""
-    job.version += 1
+    """Keep ``job`` as it is, but for units that another server has been asked to cancel. ``now`` in microseconds."""
+    stored = await read_job(transaction, job.id)
+    for mine, theirs in zip(job.units, stored.units if stored else (), strict=False):
+        if mine.state == "waiting" and theirs.state == "cancelled":
+            mine.state = "cancelled"
+    job.version = stored.version + 1 if stored else 1
     content = msgspec.json.encode(job)
     method = "POST" if job.version == 1 else "PUT"
     await transaction.put(Record(TYPE, job.id, job.version, now, method, content), IndexValues())
@@ -143,7 +147,8 @@ async def read_complete(reading: Reading) -> Complete:
 
 async def write_complete(transaction: Transaction, complete: Complete, now: int) -> None:
     """Keep which arms are complete."""
-    complete.version += 1
+    before = await transaction.read(COMPLETE_TYPE, COMPLETE_ID)
+    complete.version = before.version + 1 if before else 1
     said = {type: sorted(keys) for type, keys in complete.arms.items()}
     record = Record(COMPLETE_TYPE, COMPLETE_ID, complete.version, now, "PUT", orjson.dumps(said))
     await transaction.put(record, IndexValues())

@@ -16,23 +16,34 @@ from fhir_server.interactions.indexing.jobs import (
     write_complete,
     write_job,
 )
+from fhir_server.interactions.indexing.lease import Lease
 from fhir_server.search.unfinished import Unfinished
-from fhir_server.store import Store, Transaction
+from fhir_server.store import Reading, Store, Transaction
 
 
 class Ledger:
-    """``jobs``: those that are not done, in the order they are done in; ``complete``: the arms beyond R4's that are."""
+    """``jobs``: those that are not done, in the order they are done in; ``complete``: the arms beyond R4's that are.
+
+    ``lease``: whoever saves must have it, see ``steps``.
+    """
 
     def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
         self.jobs: list[Job] = []
         self.complete = Complete()
+        self.lease: Lease | None = None
         self._store = store
-        self._now = now
+        self.now = now
 
-    async def read(self) -> None:
-        """Take up what the store says."""
-        self.complete = await read_complete(self._store)
-        self.jobs = [job for job in await read_jobs(self._store) if job.is_open]
+    async def read(self, reading: Reading | None = None) -> None:
+        """Take up what the store, or ``reading`` of it, says."""
+        reading = reading or self._store
+        self.complete = await read_complete(reading)
+        self.jobs = [job for job in await read_jobs(reading) if job.is_open]
+
+    async def read_new(self, reading: Reading) -> None:
+        """Take up jobs that other servers have been asked for meanwhile."""
+        known = {job.id for job in self.jobs}
+        self.jobs += [job for job in await read_jobs(reading) if job.is_open and job.id not in known]
 
     async def all_complete(self, arms: Arms) -> None:
         """All rows of the store have just been made: of ``arms``, which are in force, too."""
@@ -49,8 +60,15 @@ class Ledger:
         async with self._store.transaction() as transaction:
             await self.write(transaction, job)
 
+    async def keep(self, job: Job) -> None:
+        """Keep ``job`` alone, for whoever does it."""
+        async with self._store.transaction() as transaction:
+            await write_job(transaction, job, self._microseconds())
+
     async def write(self, transaction: Transaction, job: Job) -> None:
         """As ``save``, in a transaction that does more."""
+        if self.lease is not None:
+            await self.lease.require(transaction)
         await write_job(transaction, job, self._microseconds())
         await write_complete(transaction, self.complete, self._microseconds())
 
@@ -69,7 +87,7 @@ class Ledger:
 
     def instant(self) -> str:
         """Now, as an ISO 8601 instant."""
-        return self._now().isoformat(timespec="milliseconds")
+        return self.now().isoformat(timespec="milliseconds")
 
     def _microseconds(self) -> int:
-        return round(self._now().timestamp() * 1_000_000)
+        return round(self.now().timestamp() * 1_000_000)

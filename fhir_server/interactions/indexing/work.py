@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import perf_counter
 from typing import Final
 
@@ -20,7 +21,8 @@ SAVED_EVERY: Final = 2.0
 class Work:
     """Does units, step by step; what a step did is noted when it is committed.
 
-    When parameters are retired meanwhile, the unit changes: it is looked at before each step.
+    When parameters are retired meanwhile, the unit changes: it is looked at before each step. ``notice``: seconds
+    that other servers get to see that rows are about to be removed.
     """
 
     def __init__(self, store: Store, registry: Registry, ledger: Ledger) -> None:
@@ -28,6 +30,7 @@ class Work:
         self._registry = registry
         self._ledger = ledger
         self.steps = Steps(store)
+        self.notice = 0.0
         self._saved = perf_counter()
 
     async def do(self, job: Job, unit: Unit) -> None:
@@ -35,6 +38,7 @@ class Work:
         await self._begin(unit)
         if unit.total:  # else a restart has nothing to lose
             await self._save(job)
+            await asyncio.sleep(self.notice)
         while unit.is_open:
             await (self._build(unit) if unit.dropped else self._drop(unit))
             if (unit.total and not unit.is_open) or perf_counter() - self._saved > SAVED_EVERY:
@@ -83,6 +87,7 @@ class Work:
         if custom:
             self._ledger.complete.add(unit.type, custom)
         self._registry.unfinished.release(unit.keys)
+        self._registry.remembered.forget()  # with it goes what a store worked out for a remembered search
         self._ledger.close(self._registry.unfinished)
         if unit.whole:
             unit.drop = unit.build = frozenset()
