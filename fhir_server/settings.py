@@ -41,6 +41,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def shown_url(url: str) -> str:
+    """A store's ``url`` as it may be told: without user, password and options."""
+    scheme, found, place = url.partition("://")
+    if not found or scheme == "sqlite":
+        return url
+    return f"{scheme}://{place.rpartition('@')[2].partition('?')[0]}"
+
+
 Size = Annotated[int, BeforeValidator(parse_size)]
 
 
@@ -50,7 +58,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FHIR_", toml_file="fhir-server.toml", extra="forbid")
 
     store: str = Field(
-        default="sqlite:///data/fhir.db", description="where resources are kept: sqlite:///path"
+        default="sqlite:///data/fhir.db", description="where resources are kept: sqlite:///path or mongodb://…/database"
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8080, ge=0, le=65535, description="HTTP port")
@@ -90,6 +98,11 @@ class Settings(BaseSettings):
     log: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="JSON lines on stderr; no patient data in logs"
     )
+
+    @property
+    def shown_store(self) -> str:
+        """``store`` as it may be told."""
+        return shown_url(self.store)
 
     @classmethod
     def settings_customise_sources(

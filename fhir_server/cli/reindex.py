@@ -83,7 +83,7 @@ class Local:
         settings = Settings(store=url) if url else Settings()
         if is_in_use(settings):
             raise StoreUnavailable(
-                f"{settings.store} is served by another program: use --base, or stop it first"
+                f"{settings.shown_store} is served by another program: use --base, or stop it first"
             )
         async with opened(settings) as server:
             assert server.indexer is not None

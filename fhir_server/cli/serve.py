@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    store: Annotated[str | None, typer.Option(help="sqlite:///path")] = None,
+    store: Annotated[str | None, typer.Option(help="sqlite:///path or mongodb://…/database")] = None,
     host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
     port: Annotated[int | None, typer.Option(help="HTTP port")] = None,
     workers: Annotated[int | None, typer.Option(help="how many processes serve; one per core")] = None,
@@ -46,7 +46,7 @@ def serve(
     }
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
     wanted = demo if demo is not None else settings.store == Settings.model_fields["store"].default
-    _say(f"opening {settings.store}")
+    _say(f"opening {settings.shown_store}")
     if not (_run(settings, demo=wanted) if settings.workers == 1 else _supervise(settings, demo=wanted)):
         sys.exit(3)
 
