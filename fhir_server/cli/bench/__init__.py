@@ -1,6 +1,6 @@
 """``fhir-server bench``: the server's figures as ratios to a bare ASGI reply of the same machine and run.
 
-It starts its own server on a temporary store, one worker, auth and validation on, and prints each
+It starts its own server on a temporary store, auth and validation on, and prints each
 row's rate, p50, p99 and ratio. Every row checks its answers, so a fast error is never a fast answer.
 """
 
@@ -32,13 +32,15 @@ def bench(
     packs: Annotated[
         Path | None, typer.Option(help="folder with synthea-medium-150.tar.xz for the import row")
     ] = None,
+    workers: Annotated[int, typer.Option(help="processes that serve")] = 1,
     large: Annotated[
         bool, typer.Option("--large", help="also what takes minutes: a Bundle of 70 MB, 500,000 resources")
     ] = False,
 ) -> None:
     """Measure this server on this machine."""
     with tempfile.TemporaryDirectory(prefix="fhir-bench-") as folder:
-        figures = run_bench(Path(folder), seconds, patients, tuple(only or ()), packs, large=large)
+        rows = tuple(only or ())
+        figures = run_bench(Path(folder), seconds, patients, rows, packs, large=large, workers=workers)
     print_figures(figures)
     if json:
         json.write_bytes(orjson.dumps(figures.as_json(), option=orjson.OPT_INDENT_2) + b"\n")

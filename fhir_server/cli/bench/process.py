@@ -19,14 +19,14 @@ START_LIMIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that answers: its port, process id and how long it took to the first answer."""
+    """A server that answers: its port, process id (the supervisor's when there are workers) and how long it took to the first answer."""
 
     port: int
     pid: int
     started_in_s: float
 
     def memory_mb(self) -> float:
-        """Resident memory of the process now."""
+        """Resident memory of the process and its workers now."""
         return self._status_mb("VmRSS:")
 
     def peak_mb(self) -> float:
@@ -35,12 +35,22 @@ class Running:
 
     def forget_peak(self) -> None:
         """Begin anew with what it is now."""
-        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+        for pid in self._processes():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
 
     def _status_mb(self, name: str) -> float:
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith(name))
-        return int(line.split()[1]) / 1024
+        return sum(_status_kb(pid, name) for pid in self._processes()) / 1024
+
+    def _processes(self) -> list[int]:
+        """The process and its workers."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [self.pid, *map(int, children.split())]
+
+
+def _status_kb(pid: int, name: str) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith(name))
+    return int(line.split()[1])
 
 
 def free_port() -> int:

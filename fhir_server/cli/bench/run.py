@@ -63,16 +63,17 @@ def run_bench(
     packs: Path | None,
     *,
     large: bool = False,
+    workers: int = 1,
 ) -> Figures:
     """Measure the yardstick, then the rows (all, or ``only`` some), in ``folder``; ``large``: those too that need
-    minutes."""
-    figures = Figures(generator="wrk" if has_wrk() else "built-in")
+    minutes. The server has so many ``workers``."""
+    figures = Figures(generator="wrk" if has_wrk() else "built-in", workers=workers)
     before = _bare(folder, seconds).rps
     store = f"sqlite:///{folder / 'bench.db'}"
     secret = _add_client(store)
     port = free_port()
     environment = {"FHIR_STORE": store, "FHIR_MLLP_PORT": "0", "FHIR_PORT": str(port), "FHIR_LOG": "error"}
-    command = ["-m", "fhir_server", "serve", "--no-demo"]
+    command = ["-m", "fhir_server", "serve", "--no-demo", "--workers", str(workers)]
     with running(command, port, "/health/ready", environment, folder / "server.log") as server:
         figures.cold_start_s, figures.memory_start_mb = server.started_in_s, server.memory_mb()
         bench = Bench(figures, server, folder, seconds, only)
