@@ -26,6 +26,7 @@ from fhir_server.stores.sqlite.history import History, Scope
 from fhir_server.stores.sqlite.moment import Moment, Then, snapshot
 from fhir_server.stores.sqlite.past import Archive, Extract, Past
 from fhir_server.stores.sqlite.prepared import Prepared, PreparedPages
+from fhir_server.stores.sqlite.recent import RecentRecords
 from fhir_server.stores.sqlite.referring import referring, terms
 from fhir_server.stores.sqlite.search import Cut, Search, first_page, later_page, sorted_page
 from fhir_server.stores.sqlite.several import merged_page, place_of
@@ -68,6 +69,7 @@ class Reader:
         memos: Memos | None = None,
         patience: float | None = None,
         totals: Totals | None = None,
+        recent: RecentRecords | None = None,
     ) -> None:
         self.connection = connection
         self._blobs = blobs
@@ -75,6 +77,7 @@ class Reader:
         self._prepared = PreparedPages(connection, symbols)
         self._archive = Archive(connection, blobs, symbols, extract, memos or Memos(), self._check_time)
         self._totals = totals
+        self._recent = recent
         self._patience = patience or 0.0
         self._deadline = inf
         if patience is not None:
@@ -263,8 +266,14 @@ class Reader:
         number: int = 0,
     ) -> Record:
         """A row of ``resource`` or ``history`` as a Record."""
-        content = self._blobs.decompress(blob)
-        return Record(type, id, version, updated, METHODS[method], content, sequence, number)
+        recent = self._recent
+        record = recent.get(sequence) if recent else None
+        if record is None or record.number != number:
+            content = self._blobs.decompress(blob)
+            record = Record(type, id, version, updated, METHODS[method], content, sequence, number)
+            if recent:
+                recent.keep(record)
+        return record
 
     def _start(self) -> None:
         if self._patience:
