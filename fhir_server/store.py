@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -101,6 +101,21 @@ class Step(msgspec.Struct, frozen=True):
 
     position: str | None
     count: int
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something that is wrong in a store: where, for people, and what."""
+
+    place: str
+    text: str
+
+
+class Examination(msgspec.Struct, frozen=True):
+    """How many resources were looked at and what is wrong; what could be repaired was, when that was asked for."""
+
+    resources: int
+    findings: tuple[Finding, ...]
+    repaired: tuple[Finding, ...] = ()
 
 
 class Reading(Protocol):
@@ -211,6 +226,11 @@ class Store(Reading, Protocol):
 
     async def check(self) -> None:
         """Raise StoreUnavailable unless reads and writes can be served now."""
+
+    async def examine(self, rules: str, *, fix: bool, told: Callable[[int], None]) -> Examination:
+        """Look at everything that is kept, for long: is the database whole, can every version be read, are the index
+        values those that the contents give by the ``rules`` (a fingerprint) in force. ``fix``: repair index values.
+        ``told`` is called with a count now and then."""
 
     async def close(self) -> None:
         """Finish what is under way and let go of the database."""

@@ -6,11 +6,11 @@ its end decides about everything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from fhir_server.search.query import Query
-from fhir_server.store import Explanation, Page, Record, Referring, Store, Transaction
+from fhir_server.store import Examination, Explanation, Page, Record, Referring, Store, Transaction
 
 
 class Joined:
@@ -84,6 +84,10 @@ class Joined:
     async def size(self) -> int:
         """See ``store.Store.size``."""
         return await self._store.size()
+
+    async def examine(self, rules: str, *, fix: bool, told: Callable[[int], None]) -> Examination:
+        """See ``store.Store.examine``: of what is committed."""
+        return await self._store.examine(rules, fix=fix, told=told)
 
     async def check(self) -> None:
         """A transaction is open, so reads and writes can be served."""

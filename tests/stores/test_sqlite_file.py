@@ -29,7 +29,6 @@ from fhir_server.errors import StoreUnavailable
 from fhir_server.search.index import IndexValues
 from fhir_server.stores.sqlite import checkpoint, faults, reader, writer
 from fhir_server.stores.sqlite import store as store_module
-from fhir_server.stores.sqlite.schema import INDEXED_BY, VERSION, connect, prepare
 from fhir_server.stores.sqlite.store import SqliteStore
 
 
@@ -60,21 +59,6 @@ async def test_a_file_of_a_newer_program_is_refused(path: Path) -> None:
     newer.close()
     with pytest.raises(StoreUnavailable, match="newer version"):
         _open(path)
-
-
-async def test_a_file_of_an_older_program_gets_what_it_lacks_and_is_indexed_again(path: Path) -> None:
-    await _open(path).close()
-    with sqlite3.connect(path) as older:
-        older.execute("DROP TABLE link")
-        older.execute("UPDATE meta SET value = 'rules' WHERE name = 'index'")
-        older.execute("PRAGMA user_version = 1")
-    older.close()
-    connection = connect(str(path), "normal", 64)
-    prepare(connection, str(path))
-    assert connection.execute(INDEXED_BY).fetchone() == ("",)
-    assert connection.execute("SELECT count(*) FROM link").fetchone() == (0,)
-    assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
-    connection.close()
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> None:

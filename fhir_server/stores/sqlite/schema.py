@@ -39,7 +39,7 @@ APPLICATION: Final = 0x434D4346
 """SQLite's ``application_id`` of our files: "CMCF"."""
 
 VERSION: Final = 3
-"""SQLite's ``user_version``: the number of this schema. To be raised with every table or index that is added."""
+"""SQLite's ``user_version``: the number of this schema. Whatever changes it has a step in ``migrations``."""
 
 TABLES: Final = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -97,6 +97,10 @@ TABLES: Final = (
         PRIMARY KEY (key, latitude, longitude, date, rid)) WITHOUT ROWID""",
 )
 
+_CREATED: Final = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX) (\w+)")
+CREATES: Final = {_CREATED.findall(statement)[0]: statement for statement in TABLES}
+"""What creates each table and index, by name."""
+
 
 def connect(path: str, durability: str, cache_kilobytes: int) -> sqlite3.Connection:
     """A connection in autocommit mode, usable from any one thread at a time.
@@ -123,40 +127,30 @@ INDEXED_BY: Final = "SELECT value FROM meta WHERE name = 'index'"
 SYNCHRONOUS: Final = {"full": "FULL", "normal": "NORMAL"}
 
 
-def prepare(connection: sqlite3.Connection, path: str) -> None:
+def prepare(connection: sqlite3.Connection, path: str) -> bool:
     """Make the tables in a new file; refuse a file that is not ours or that a newer program wrote.
 
-    Raises StoreUnavailable.
+    False when it is of an older program: then ``migrations`` go on. Raises StoreUnavailable.
     """
     application = _pragma(connection, "application_id")
-    version = _pragma(connection, "user_version")
+    version = read_version(connection)
     objects = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if not objects and application in {0, APPLICATION}:
         _create(connection)
-    elif application != APPLICATION:
+        return True
+    if application != APPLICATION:
         raise StoreUnavailable(f"{path} is a database of another program: choose another path in FHIR_STORE")
-    elif version > VERSION:
+    if version > VERSION:
         raise StoreUnavailable(
             f"{path} was written by a newer version of this program (schema {version}, this one knows {VERSION}): "
             "upgrade the program or open another store"
         )
-    elif version < VERSION:
-        _upgrade(connection)
+    return version == VERSION
 
 
-def _upgrade(connection: sqlite3.Connection) -> None:
-    """Add what a file of an older program lacks; its rows are then made by indexing again."""
-    connection.execute("BEGIN IMMEDIATE")
-    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
-    for statement in TABLES:
-        if _CREATED.findall(statement)[0] not in there:
-            connection.execute(statement)
-    connection.execute("UPDATE meta SET value = '' WHERE name = 'index'")
-    connection.execute(f"PRAGMA user_version = {VERSION:d}")
-    connection.execute("COMMIT")
-
-
-_CREATED: Final = re.compile(r"CREATE (?:UNIQUE )?(?:TABLE|INDEX) (\w+)")
+def read_version(connection: sqlite3.Connection) -> int:
+    """The number of the schema that the file has."""
+    return _pragma(connection, "user_version")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

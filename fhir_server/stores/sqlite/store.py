@@ -6,6 +6,7 @@ the commit, which waits for the disk, runs in a thread of its own (see ``writer`
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -15,14 +16,16 @@ import zstandard
 
 from fhir_server.search.query import Query
 from fhir_server.search.unfinished import Unfinished
-from fhir_server.store import Explanation, Page, Record, Referring, Transaction
+from fhir_server.store import Examination, Explanation, Page, Record, Referring, Transaction
 from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.memos import Memos
 from fhir_server.stores.sqlite.batch import Extract
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
+from fhir_server.stores.sqlite.examine import examine
 from fhir_server.stores.sqlite.faults import is_busy, unavailable
 from fhir_server.stores.sqlite.fulltext import TextIndex, TextsBehind
 from fhir_server.stores.sqlite.history import read_changes, read_reached
+from fhir_server.stores.sqlite.migrations import migrate
 from fhir_server.stores.sqlite.queue import Queue
 from fhir_server.stores.sqlite.reader import Reader, TooSlow
 from fhir_server.stores.sqlite.rebuild import rebuild
@@ -44,6 +47,10 @@ PATIENCE = 0.03
 """Seconds that a search may keep the event loop."""
 
 
+REPAIRED = 200
+"""Resources whose index rows are repaired in one transaction."""
+
+
 class SqliteStore:
     """See ``store.Store``. Make it with ``SqliteStore.open``; one event loop uses it."""
 
@@ -53,6 +60,7 @@ class SqliteStore:
             return offer_sort_values(connect(path, durability, cache), extract)
 
         self._extract = extract
+        self._connect = lambda: opened(READ_CACHE)
         self._path = Path(path)
         self.drift: tuple[str, ...] = ()
         self.unfinished = unfinished
@@ -91,7 +99,8 @@ class SqliteStore:
             file.parent.mkdir(parents=True, exist_ok=True)
             connection = connect(str(file), durability, 64)
             try:
-                prepare(connection, str(file))
+                if not prepare(connection, str(file)):
+                    migrate(connection)
             finally:
                 connection.close()
             return cls(str(file), extract, durability, unfinished if unfinished is not None else Unfinished())
@@ -248,6 +257,21 @@ class SqliteStore:
         """See ``store.Store.size``."""
         files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
+
+    async def examine(self, rules: str, *, fix: bool, told: Callable[[int], None]) -> Examination:
+        """See ``store.Store.examine``."""
+        ignored = frozenset(self.unfinished)
+        try:
+            found = await asyncio.to_thread(examine, self._connect, self._extract, ignored, rules, told)
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
+        if fix:
+            rids = list(found.differences)
+            for start in range(0, len(rids) or 1, REPAIRED):
+                some = {rid: found.differences[rid] for rid in rids[start : start + REPAIRED]}
+                async with self.transaction() as transaction:
+                    await transaction.repair(some, found.secondary)
+        return found.told(is_repaired=fix)
 
     async def check(self) -> None:
         """See ``store.Store.check``: one read, and one empty turn of the writer."""

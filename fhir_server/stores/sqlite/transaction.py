@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from math import inf
 from types import TracebackType
 from typing import Final, TypeVar
@@ -18,6 +18,7 @@ from fhir_server.stores.sqlite.batch import Batch, Extract
 from fhir_server.stores.sqlite.erase import Eraser
 from fhir_server.stores.sqlite.faults import unavailable
 from fhir_server.stores.sqlite.fulltext import SLICE, SOON, TextsBehind, behind, index_writes, too_far_behind
+from fhir_server.stores.sqlite.index_check import Difference, repair
 from fhir_server.stores.sqlite.reader import Reader
 from fhir_server.stores.sqlite.rebuild import Part, index_some, unindex_some
 from fhir_server.stores.sqlite.writer import Group, Writer
@@ -196,6 +197,11 @@ class SqliteTransaction:
         self._flush()
         part = Part(type, keys, after, limit, inf if seconds is None else seconds)
         return self._apart(lambda: index_some(self._writer, self._blobs, self._extract, part))
+
+    async def repair(self, differences: Mapping[int, Difference], secondary: Set[int]) -> None:
+        """Make the index rows right that ``store.Store.examine`` found wrong."""
+        self._flush()
+        self._apart(lambda: repair(self._writer, self._blobs, self._extract, differences, secondary))
 
     async def unindex(self, keys: Set[int], limit: int) -> int:
         """See ``store.Transaction.unindex``."""
