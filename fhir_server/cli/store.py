@@ -1,9 +1,9 @@
-"""``fhir-server store``: a store copied, backed up and restored, as a whole and with its history."""
+"""``fhir-server store``: a store copied, backed up, restored and checked, as a whole and with its history."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,19 +20,24 @@ from fhir_server.keeping.backup import back_up
 from fhir_server.keeping.comparing import Tally
 from fhir_server.keeping.copying import copy as copy_store
 from fhir_server.keeping.filling import Told, complete_arms
+from fhir_server.store import Examination, Finding
 
 Url = Annotated[str | None, typer.Option(help="the store; default: the setting's")]
 To = Annotated[
     str, typer.Option("--to", help="the store to fill, empty or begun: sqlite:///path", show_default=False)
 ]
 
+SHOWN = 100
+"""Findings that are told one by one."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    family = typer.Typer(no_args_is_help=True, help="A whole store: copy, backup, restore.")
+    family = typer.Typer(no_args_is_help=True, help="A whole store: copy, backup, restore, check.")
     family.command("copy")(copy)
     family.command("backup")(backup)
     family.command("restore")(restore)
+    family.command("check")(check)
     app.add_typer(family, name="store")
 
 
@@ -89,6 +94,30 @@ def restore(
     _tell("restored", asyncio.run(run()))
 
 
+def check(
+    store: Url = None,
+    fix: Annotated[bool, typer.Option("--fix", help="repair index rows by what the resources say")] = False,
+) -> None:
+    """Look at everything that is kept: the database, every version, every index row; exit 1 when something is wrong."""
+
+    async def run() -> Examination:
+        from fhir_server.app import put_in_force
+
+        async with _opened(store) as server:
+            await put_in_force(server)
+            sequence, _ = await server.store.reached()
+            with _progress("checking", sequence) as told:
+                return await server.store.examine(server.extract.fingerprint(), fix=fix, told=told)
+
+    found = asyncio.run(run())
+    _list("repaired", found.repaired)
+    _list("wrong", found.findings)
+    typer.echo(
+        f"checked {found.resources} resources: {len(found.repaired)} repaired, {len(found.findings)} things wrong"
+    )
+    raise typer.Exit(1 if found.findings else 0)
+
+
 # ── stores ────────────────────────────────────────────────────────────────────
 
 
@@ -137,6 +166,13 @@ def _microseconds(text: str) -> int:
     if moment is None or moment.tzinfo is None:
         raise UsageFault(f"--until {text}: a moment with its zone is needed, as 2026-11-25T10:00:00+08:00")
     return round(moment.timestamp() * 1_000_000)
+
+
+def _list(what: str, findings: Sequence[Finding]) -> None:
+    for finding in findings[:SHOWN]:
+        typer.echo(f"{what} {finding.place}: {finding.text}")
+    if len(findings) > SHOWN:
+        typer.echo(f"{what} … and {len(findings) - SHOWN} more")
 
 
 def _tell(done: str, tally: Tally) -> None:

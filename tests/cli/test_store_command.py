@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,19 @@ async def test_damage_is_found_before_anything_is_written(tmp_path: Path) -> Non
         result = await run("restore", str(folder), "--to", url(tmp_path, "b"))
         assert isinstance(result.exception, InvalidContent), (result.output, result.exception)
         assert await kept(url(tmp_path, "b")) == ([], (0, 0))
+
+
+async def test_a_check_names_what_is_wrong_and_repairs_it(tmp_path: Path) -> None:
+    store = url(tmp_path, "a")
+    await write(store, "p1", "p2")
+    assert_done(await run("check", "--store", store), "0 repaired, 0 things wrong")
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
+        connection.execute("DELETE FROM string")
+    found = await run("check", "--store", store)
+    assert found.exit_code == 1
+    assert "wrong Patient/p1: 5 index rows are missing and 0 should not be there\n" in found.stdout
+    assert_done(await run("check", "--store", store, "--fix"), "repaired Patient/p2: 5 index rows")
+    assert_done(await run("check", "--store", store), "0 repaired, 0 things wrong")
 
 
 async def test_wrong_use_is_told(tmp_path: Path) -> None:
