@@ -29,6 +29,7 @@ from fhir_server.inbound import http, journal
 from fhir_server.inbound.mllp import serve_mllp
 from fhir_server.inbound.receive import recover
 from fhir_server.interactions import own
+from fhir_server.interactions.contained import keep_all_contained
 from fhir_server.interactions.context import Rule, Server
 from fhir_server.interactions.indexing import jobs, lease
 from fhir_server.interactions.indexing import parameters as search_parameters
@@ -353,6 +354,9 @@ def is_in_use(settings: Settings) -> bool:
 async def _open_index(server: Server, rebuild: Rebuild) -> None:
     """Put the stored search parameters in force, and index the store again when it was indexed by other rules."""
     assert server.indexer is not None
+    if await server.store.read(jobs.COMPLETE_TYPE, jobs.COMPLETE_ID) is None:
+        types = sorted(server.definitions.resource_types)
+        await keep_all_contained(server.store, server.extract, types)  # a new store, or an old one
     resources = await server.indexer.open(rebuild)
     if resources:
         log = structlog.get_logger("fhir_server.app")
@@ -383,7 +387,7 @@ def _open_store(settings: Settings, extract: Extractor, worker: Worker | None) -
     def extract_kept(type: str, content: bytes) -> IndexValues:
         data = orjson.loads(content)
         if is_contained(type):
-            return contained_values(extract(data), data["id"])
+            return contained_values(extract(data), data["resourceType"], data["id"])
         return INTERNAL[type](data) if type in INTERNAL else extract(data)
 
     store = opening.open_store(

@@ -7,22 +7,28 @@ Source: FHIR R4 references.html#contained, search.html#contained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 import orjson
 
 from fhir_server.model.resource import Json
-from fhir_server.search.contained import contained_type, contained_values
+from fhir_server.search.contained import contained_id, contained_type, contained_values
 from fhir_server.search.index import IndexValues
-from fhir_server.store import Record, Transaction
+from fhir_server.search.query import Query
+from fhir_server.store import Record, Store, Transaction
 
 Extract = Callable[[Json], IndexValues]
 Key = tuple[str, str]
 
 MARK: Final = b'"contained"'
 """Stands in the content of every container, and in hardly any other."""
+
+
+STEP: Final = 500
+"""Resources that are looked at together when a whole store is."""
 
 
 class _Container(msgspec.Struct):
@@ -49,7 +55,8 @@ def _each(record: Record) -> Iterator[tuple[Key, bytes]]:
     for raw in _containers.decode(record.content).contained:
         head = _heads.decode(raw)
         if head.id:
-            yield (contained_type(head.resource_type), f"{record.type}/{record.id}#{head.id}"), bytes(raw)
+            key = contained_type(head.resource_type), contained_id(record.type, record.id, head.id)
+            yield key, bytes(raw)
 
 
 def container_of(record: Record) -> Key:
@@ -69,7 +76,7 @@ async def keep_contained(
         version = known.version + 1 if known else 1
         data = orjson.loads(raw)
         kept = Record(type, id, version, record.updated, "PUT", raw)
-        await transaction.put(kept, contained_values(extract(data), data["id"]))
+        await transaction.put(kept, contained_values(extract(data), data["resourceType"], data["id"]))
     for type, id in old.keys() - new.keys():
         known = await transaction.read(type, id)
         if known is not None and not known.deleted:
@@ -86,3 +93,19 @@ async def forget_contained(transaction: Transaction, current: Record, *, all: bo
                 await transaction.forget(type, id)
             else:
                 await transaction.erase(type, id)
+
+
+async def keep_all_contained(store: Store, extract: Extract, types: Iterable[str]) -> int:
+    """Keep what the resources of ``types`` contain, in a store of a time when it was not kept: how many contain any."""
+    count = 0
+    for type in types:
+        query: Query | None = Query(type, count=STEP)
+        while query is not None:
+            page = await store.search(query)
+            containers = [record for record in page.records if contained_in(record)]
+            async with store.transaction() as transaction:
+                for record in containers:
+                    await keep_contained(transaction, extract, record, record)
+            count += len(containers)
+            query = replace(query, cursor=page.next) if page.next else None
+    return count

@@ -18,7 +18,7 @@ from fhir_server.interactions.contained import contained_in, container_of
 from fhir_server.interactions.context import Server
 from fhir_server.interactions.subset import subset
 from fhir_server.interactions.visible import is_narrowed
-from fhir_server.search.contained import CONTAINED_ID, among_contained, is_contained, plain_type
+from fhir_server.search.contained import among_contained, is_contained, plain_type
 from fhir_server.search.faults import Refusal
 from fhir_server.search.query import Clause, Query, TokenValue
 from fhir_server.search.related import id_parameter
@@ -32,9 +32,8 @@ Key = tuple[str, str]
 
 
 def contained_query(server: Server, caller: Caller, query: Query) -> Query:
-    """What to ask the store. Raises InvalidSearch for what cannot be asked, NotReady, and Forbidden for a caller
+    """What to ask the store. Raises InvalidSearch for what cannot be asked, and Forbidden for a caller
     who sees only some resources: what is contained says nothing of who may see it."""
-    server.parameters.unfinished.require_rows(CONTAINED_ID)
     if query.includes:
         raise InvalidSearch(
             "_include and _revinclude cannot be used together with _contained",

@@ -20,13 +20,16 @@ from fhir_server.search.types import fulltext
 PREFIX: Final = "_Contained."
 BEYOND: Final = 2**31
 """Added to the key of an arm, which has 31 bits."""
-CONTAINED_ID: Final = BEYOND + arm_key(PREFIX, "id", "token")
-"""The arm of the ids that contained resources have in their container."""
 
 
 def contained_type(type: str) -> str:
     """The internal type of contained resources of ``type``."""
     return PREFIX + type
+
+
+def contained_id(type: str, id: str, inner: str) -> str:
+    """The id under which what ``type``/``id`` contains as ``inner`` is kept."""
+    return f"{type}/{id}#{inner}"
 
 
 def is_contained(type: str) -> bool:
@@ -44,14 +47,29 @@ def contained_key(key: int) -> int:
     return key + BEYOND
 
 
+def inside_key(key: int) -> int:
+    """The arm of the references under ``key`` that lead to what is contained, kept apart: they are no literal ones."""
+    return BEYOND + arm_key(PREFIX, str(key), "inside")
+
+
+def id_key(type: str) -> int:
+    """The arm of the ids that contained resources of ``type`` have in their containers."""
+    return BEYOND + arm_key(contained_type(type), "id", "token")
+
+
+def with_inside(keys: Iterable[int]) -> frozenset[int]:
+    """``keys`` and the arms of references to what is contained that go with them."""
+    return frozenset(each for key in keys for each in (key, inside_key(key)))
+
+
 # ── rows ──────────────────────────────────────────────────────────────────────
 
 
-def contained_values(values: IndexValues, id: str) -> IndexValues:
+def contained_values(values: IndexValues, type: str, id: str) -> IndexValues:
     """The rows of a resource that is contained, of ``values`` as if it were not; ``id`` is that in its container."""
     return IndexValues(
         values.date,
-        [*_moved(values.tokens), TokenRow(CONTAINED_ID, id, "")],
+        [*_moved(values.tokens), TokenRow(id_key(type), id, "")],
         _moved(values.references),
         _moved(values.uris),
         _moved(values.strings),
@@ -65,6 +83,39 @@ def contained_values(values: IndexValues, id: str) -> IndexValues:
 
 def _moved(rows: Iterable[Any]) -> list[Any]:
     return [row._replace(key=contained_key(row.key)) for row in rows]
+
+
+# ── chains ────────────────────────────────────────────────────────────────────
+
+
+def inside_too(chain: Chain) -> Criterion:
+    """``chain``, which also holds when the resource it leads to is contained: ``medication.code=x`` finds the
+    MedicationRequest whose Medication stands inside it. What a contained resource refers to is outside."""
+    try:
+        inner = _criterion(outside_only(chain.criterion))
+    except Refusal:
+        return chain
+    keys = tuple(map(inside_key, chain.parameter.keys))
+    parameter = replace(chain.parameter, keys=keys, target=None)
+    return AnyOf((chain, Chain(parameter, contained_type(chain.type), inner)))
+
+
+def outside_only(criterion: Criterion) -> Criterion:
+    """``criterion`` as it was before ``inside_too``."""
+    match criterion:
+        case Clause():
+            return criterion
+        case Chain() | Has() | Not():
+            return replace(criterion, criterion=outside_only(criterion.criterion))
+        case AllOf():
+            return AllOf(tuple(map(outside_only, criterion.criteria)))
+        case AnyOf():
+            kept = [
+                outside_only(each)
+                for each in criterion.criteria
+                if not (isinstance(each, Chain) and is_contained(each.type))
+            ]
+            return kept[0] if len(kept) == 1 else AnyOf(tuple(kept))
 
 
 # ── searches ──────────────────────────────────────────────────────────────────
@@ -81,7 +132,7 @@ def among_contained(query: Query, *, both: bool) -> Query:
 
 
 def _twin(part: Query) -> Query:
-    clauses = tuple([_criterion(each) for each in part.clauses])
+    clauses = tuple([_criterion(outside_only(each)) for each in part.clauses])
     sort = tuple([SortKey(_parameter(key.parameter), key.descending) for key in part.sort])
     return replace(part, type=contained_type(part.type), clauses=clauses, sort=sort)
 
@@ -108,7 +159,7 @@ def _criterion(criterion: Criterion) -> Criterion:
 
 def _parameter(parameter: SearchParameter) -> SearchParameter:
     if parameter.column == "id":
-        return replace(parameter, column=None, keys=(CONTAINED_ID,))
+        return replace(parameter, column=None, keys=(id_key(parameter.type),))
     return replace(
         parameter,
         keys=tuple(map(contained_key, parameter.keys)),

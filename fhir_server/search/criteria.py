@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from fhir_server.search.canonicals import is_canonical
 from fhir_server.search.clauses import AnyOf, Chain, Criterion, Has
+from fhir_server.search.contained import inside_too
 from fhir_server.search.faults import Refusal, Unknown
 from fhir_server.search.filter import Place, parse_filter
 from fhir_server.search.modifiers import checked_target, read_clause
@@ -81,9 +82,9 @@ class Criteria:
             except ValueError as error:
                 raise ValueError(f"{parameter.code}:{type}.{wanted}: {error}") from error
 
-    def _link(self, parameter: SearchParameter, type: str, read: Callable[[str], Criterion]) -> Chain:
+    def _link(self, parameter: SearchParameter, type: str, read: Callable[[str], Criterion]) -> Criterion:
         self._count()
-        return Chain(parameter, type, read(type))
+        return inside_too(Chain(parameter, type, read(type)))
 
     def _target(self, parameter: SearchParameter, type: str) -> str:
         if type not in self.registry.definitions.resource_types:

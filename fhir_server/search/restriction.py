@@ -10,6 +10,7 @@ from dataclasses import replace
 from operator import is_
 
 from fhir_server.search.clauses import AllOf, AnyOf, Chain, Clause, Criterion, Has, Not, Query
+from fhir_server.search.contained import is_contained
 
 Restriction = Callable[[str], Criterion | None]
 """Type → what a resource of it must satisfy to be seen; None: all of them are."""
@@ -32,7 +33,7 @@ def _inside(criterion: Criterion, restriction: Restriction) -> Criterion:
         case Clause():
             return criterion
         case Chain() | Has():
-            own = restriction(criterion.type)
+            own = None if is_contained(criterion.type) else restriction(criterion.type)
             inner = _inside(criterion.criterion, restriction)
             return _with(criterion, AllOf((inner, own)) if own is not None else inner)
         case Not():

@@ -189,6 +189,48 @@ async def test_a_container_of_the_type_itself_comes_once(server: Server) -> None
     ]
 
 
+CHAINS = [
+    ("MedicationRequest", [("medication.code", "a")], ["in-a", "out-a"]),
+    ("MedicationRequest", [("medication:Medication.code", "a")], ["in-a", "out-a"]),
+    ("MedicationRequest", [("medication.code:not", "a")], ["in-b"]),
+    ("MedicationRequest", [("medication.manufacturer.name", "晨")], ["in-a"]),
+    ("MedicationRequest", [("medication.code", "a"), ("status", "active")], ["in-a", "out-a"]),
+    ("MedicationRequest", [("_filter", "medication.code eq b")], ["in-b"]),
+    ("MedicationRequest", [("medication._id", "m1")], ["in-a", "in-b"]),
+    ("Patient", [("_has:MedicationRequest:subject:medication.code", "b")], ["2"]),
+    ("MedicationRequest", [("medication:missing", "true")], ["in-a", "in-b"]),
+    ("MedicationRequest", [("medication", "m1")], []),
+]
+
+
+@pytest.mark.parametrize(("type", "pairs", "expected"), CHAINS)
+async def test_a_chain_is_followed_into_what_is_contained(
+    server: Server, type: str, pairs: list[tuple[str, str]], expected: list[str]
+) -> None:
+    maker = {"reference": "Organization/o"}
+    await keep(
+        server,
+        {"resourceType": "Organization", "id": "o", "name": "晨溪药厂"},
+        {"resourceType": "Patient", "id": "1"},
+        {"resourceType": "Patient", "id": "2"},
+        medication("plain", "a"),
+        request("out-a"),
+        request("in-a", medication("m1", "a", manufacturer=maker)),
+        request("in-b", medication("m1", "b"), subject={"reference": "Patient/2"}),
+    )
+    assert sorted(await found(server, type, *pairs)) == [f"{type}/{id}" for id in expected]
+    assert server.indexer is not None
+    await server.indexer.request([], [], "tests")
+    await server.indexer.work_off()
+    assert sorted(await found(server, type, *pairs)) == [f"{type}/{id}" for id in expected]
+
+
+async def test_a_chain_to_what_stands_beside_the_reference_is_not_followed(server: Server) -> None:
+    beside = {**request("r", medication("m1", "a"), medication("m2", "b"))}
+    await keep(server, beside)
+    assert await found(server, "MedicationRequest", ("medication.code", "b")) == []
+
+
 async def test_what_is_contained_is_the_bytes_that_were_sent(server: Server) -> None:
     sent = (
         b'{"resourceType":"MedicationRequest","id":"r","contained":[{"resourceType":"Medication","id":"m",'
@@ -261,6 +303,22 @@ async def test_a_condition_of_a_write_is_never_about_contained_resources(server:
         await create(
             server, CLIENT, Resource.of(medication("x", "a")), if_none_exist="code=a&_contained=true"
         )
+
+
+async def test_a_store_of_a_time_when_it_was_not_kept_is_caught_up_when_it_is_opened(
+    settings: Settings,
+) -> None:
+    async with opened(settings) as server:
+        await keep(server, request("r", medication("m1", "a")), request("none"))
+    with sqlite3.connect(settings.store.removeprefix("sqlite:///")) as tool:
+        made = "(SELECT sid FROM symbol WHERE text LIKE '_Contained.%' OR text = '_Index')"
+        for table in ("log", "live", "resource"):
+            tool.execute(f"DELETE FROM {table} WHERE tid IN {made}")
+        tool.execute("UPDATE meta SET value = 'old' WHERE name = 'index'")
+    tool.close()
+    async with opened(settings) as server:
+        assert await found(server, "Medication", ("code", "a"), CONTAINED) == ["MedicationRequest/r"]
+        assert await found(server, "MedicationRequest", ("medication.code", "a")) == ["MedicationRequest/r"]
 
 
 async def test_indexing_anew_makes_the_same_rows(server: Server, settings: Settings) -> None:

@@ -19,6 +19,7 @@ from search_cases import BASE_URL, ZONE
 from fhir_server.definitions import Definitions
 from fhir_server.fhirpath import Expression, Model, Node, compile_expression
 from fhir_server.search.branches import Emitters
+from fhir_server.search.contained import inside_key
 from fhir_server.search.extract import Extractor
 from fhir_server.search.index import IndexValues
 from fhir_server.search.match import rows_of
@@ -44,7 +45,8 @@ class Slow:
         found = Rows(resource)
         for item in expression(Node.of(resource)):
             self._emit(parameter, item, found)
-        return {payload(row) for row in getattr(found, SIMPLE[parameter.kind].rows)}
+        rows = getattr(found, SIMPLE[parameter.kind].rows)
+        return {payload(row) for row in rows if row[0] != inside_key(0)}
 
     def _emit(self, parameter: SearchParameter, item: Any, found: Rows) -> None:
         if isinstance(item, Node) and item.type == "Extension":

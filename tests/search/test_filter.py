@@ -6,10 +6,12 @@ import pytest
 
 from fhir_server.errors import InvalidSearch
 from fhir_server.search.clauses import AllOf, AnyOf, Chain, Clause, Criterion, Not
+from fhir_server.search.contained import outside_only
 from fhir_server.search.filter_syntax import DEEPEST, LONGEST, MOST_COMPARISONS
 
 
 def _said(criterion: Criterion) -> str:
+    criterion = outside_only(criterion)
     match criterion:
         case Clause(parameter, modifier, _):
             return f"{parameter.code}:{modifier}" if modifier else parameter.code

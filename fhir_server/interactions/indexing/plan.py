@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fhir_server.interactions.indexing.jobs import PARAMETERS, Arms, Unit
 from fhir_server.interactions.indexing.ledger import Ledger
-from fhir_server.search.contained import contained_key, contained_type
+from fhir_server.search.contained import contained_key, contained_type, with_inside
 
 
 def plan(wanted: Arms, ledger: Ledger) -> list[Unit]:
@@ -27,8 +27,10 @@ def plan(wanted: Arms, ledger: Ledger) -> list[Unit]:
 
 def units_of(type: str, drop: frozenset[int], build: frozenset[int]) -> list[Unit]:
     """For resources of ``type``, and for those contained in others."""
-    twin = contained_type(type)
-    return [Unit(type, drop=drop, build=build), Unit(twin, drop=_contained(drop), build=_contained(build))]
+    return [
+        Unit(type, drop=with_inside(drop), build=with_inside(build)),
+        Unit(contained_type(type), drop=_contained(drop), build=_contained(build)),
+    ]
 
 
 def _open_units(ledger: Ledger) -> Iterator[Unit]:
@@ -42,7 +44,8 @@ def _being_built(type: str, ledger: Ledger) -> frozenset[int]:
 
 
 def _forget_unwanted(wanted: Arms, ledger: Ledger) -> None:
-    goals = {**wanted, **{contained_type(type): _contained(keys) for type, keys in wanted.items()}}
+    goals = {type: with_inside(keys) for type, keys in wanted.items()}
+    goals |= {contained_type(type): _contained(keys) for type, keys in wanted.items()}
     for unit in _open_units(ledger):
         gone = unit.build - goals.get(unit.type, frozenset())
         if gone:

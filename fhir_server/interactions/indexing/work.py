@@ -9,7 +9,7 @@ from typing import Final
 from fhir_server.interactions.indexing.jobs import Job, Unit
 from fhir_server.interactions.indexing.ledger import Ledger
 from fhir_server.interactions.indexing.steps import MOST, TURN, Steps
-from fhir_server.search.contained import CONTAINED_ID, contained_key, is_contained, plain_type
+from fhir_server.search.contained import contained_key, id_key, is_contained, plain_type, with_inside
 from fhir_server.search.query import Query
 from fhir_server.search.registry import Registry
 from fhir_server.store import Step, Store, Transaction
@@ -57,8 +57,9 @@ class Work:
 
     def _all_arms(self, type: str) -> frozenset[int]:
         if is_contained(type):
-            return frozenset({CONTAINED_ID, *map(contained_key, self._registry.arms(plain_type(type)))})
-        return frozenset(self._registry.arms(type))
+            plain = plain_type(type)
+            return frozenset({id_key(plain), *map(contained_key, self._registry.arms(plain))})
+        return with_inside(self._registry.arms(type))
 
     async def _drop(self, unit: Unit) -> None:
         drop = unit.drop

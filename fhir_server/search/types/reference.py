@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from fhir_server.model.reference import is_absolute, parse_reference
+from fhir_server.search.contained import contained_id, contained_type, inside_key
 from fhir_server.search.index import ReferenceRow
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.types.base import Emit, Reading, Rows
@@ -68,13 +69,27 @@ def _uri(key: int, base_url: str | None) -> Emit:
 
 
 def _reference(key: int, base_url: str | None) -> Emit:
+    inside = inside_key(key)
+
     def emit(value: dict[str, Any], rows: Rows) -> None:
         text = value.get("reference")
         if text:
-            for type, id in located(text, base_url):
+            places = located(text, base_url)
+            for type, id in places:
                 rows.references.append(_new(ReferenceRow, (key, id, type)))
+            if not places:
+                rows.references += _within(inside, text, rows.resource)
 
     return emit
+
+
+def _within(key: int, text: str, resource: dict[str, Any]) -> list[ReferenceRow]:
+    """The row for a reference to what ``resource`` contains: to the record under which that is kept."""
+    types = [each["resourceType"] for each in resource.get("contained", ()) if f"#{each.get('id')}" == text]
+    if not types or "id" not in resource:
+        return []
+    kept = contained_id(resource["resourceType"], resource["id"], text[1:])
+    return [ReferenceRow(key, kept, contained_type(types[0]))]
 
 
 def _resource(key: int, base_url: str | None) -> Emit:

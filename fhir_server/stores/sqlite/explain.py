@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, Final
 
+from fhir_server.search.contained import outside_only
 from fhir_server.search.query import AllOf, AnyOf, Chain, Clause, Criterion, Has, Query
 from fhir_server.store import Cost, Explanation
-from fhir_server.stores.sqlite.conditions.parts import Arm, Probe, Values, count_upto
+from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Values, count_upto
 from fhir_server.stores.sqlite.plan import flat
 from fhir_server.stores.sqlite.search import Search
 from fhir_server.stores.sqlite.sorting import Sorting
@@ -26,12 +27,8 @@ def explain(connection: sqlite3.Connection, search: Search) -> Explanation:
     """Carry out the first page of ``search`` and tell how. The connection is in a transaction, for reading."""
     plan, query = search.plan, search.query
     arms, probes = plan.complete() if query.sort else plan.in_order()
-    costs = [
-        Cost(label(criterion), "test", None)
-        if not condition.arms
-        else Cost(label(criterion), _tables(condition.arms), count_upto(connection, condition.arms, MOST))
-        for criterion, condition in zip(flat(query.clauses), plan.conditions, strict=True)
-    ]
+    criteria = zip(flat(query.clauses), plan.conditions, strict=True)
+    costs = [_cost(connection, criterion, condition) for criterion, condition in criteria]
     driver = next(
         (number for number, each in enumerate(plan.conditions) if _drives(each.probe, probes)), None
     )
@@ -49,6 +46,11 @@ def explain(connection: sqlite3.Connection, search: Search) -> Explanation:
         seconds=spent,
         steps=tuple(steps),
     )
+
+
+def _cost(connection: sqlite3.Connection, criterion: Criterion, condition: Condition) -> Cost:
+    name, arms = label(outside_only(criterion)), condition.arms
+    return Cost(name, _tables(arms), count_upto(connection, arms, MOST) if arms else None)
 
 
 def label(criterion: Criterion) -> str:

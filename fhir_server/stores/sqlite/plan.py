@@ -62,8 +62,9 @@ def flat(criteria: Iterable[Criterion]) -> list[Criterion]:
 
 def _any(conditions: Sequence[Condition]) -> Condition:
     """One of ``conditions`` holds. It finds when each of them can."""
-    if not conditions:
-        return relations.NOTHING
+    conditions = [condition for condition in conditions if condition is not relations.NOTHING]
+    if len(conditions) < 2:
+        return conditions[0] if conditions else relations.NOTHING
     latest = [condition.latest for condition in conditions if condition.latest is not None]
     earliest = [condition.earliest for condition in conditions if condition.earliest is not None]
     return Condition(
