@@ -45,7 +45,7 @@ def rebuild(database: Any, blobs: Blobs, extract: Extract, fingerprint: str) -> 
     database.state.update_one({"_id": "store"}, {"$set": {"index": ""}, "$inc": {"g": 1}})
     count = 0
     for rows in _in_steps(database):
-        database.resource.bulk_write([_indexed_anew(row, blobs, extract) for row in rows], ordered=False)
+        database.resource.bulk_write([indexed_anew(row, blobs, extract) for row in rows], ordered=False)
         count += len(rows)
     database.state.update_one({"_id": "store"}, {"$set": {"index": fingerprint}, "$inc": {"g": 1}})
     return count
@@ -62,7 +62,8 @@ def _in_steps(database: Any) -> Iterator[list[Document]]:
         after = rows[-1]["_id"]
 
 
-def _indexed_anew(row: Document, blobs: Blobs, extract: Extract) -> UpdateOne:
+def indexed_anew(row: Document, blobs: Blobs, extract: Extract) -> UpdateOne:
+    """What gives the resource of ``row`` (t, i, s, p, z) the values of its content, unless it has been changed."""
     values = extract(row["t"], blobs.decompress(row["z"]))
     fields = index_fields(row["t"], values)
     given = {**fields, "d": values.date, "p": shard_key(row["t"], row["i"], values)}

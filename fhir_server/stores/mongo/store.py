@@ -5,7 +5,8 @@ Reads and searches are one call each; writes share transactions (see ``writer``)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 
 import zstandard
 from pymongo import MongoClient
@@ -13,10 +14,11 @@ from pymongo.errors import PyMongoError
 
 from fhir_server.search.query import Query
 from fhir_server.search.unfinished import Unfinished
-from fhir_server.store import Page, Record, Referring
+from fhir_server.store import Examination, Page, Record, Referring
 from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.mongo.batch import Extract
 from fhir_server.stores.mongo.connection import OPTIONS, Connection, Document, Place
+from fhir_server.stores.mongo.examine import Examiner
 from fhir_server.stores.mongo.faults import cannot_open, unavailable
 from fhir_server.stores.mongo.history import Scope, history_page, reached, read_changes
 from fhir_server.stores.mongo.reader import Reader
@@ -151,6 +153,19 @@ class MongoStore:
     async def reached(self) -> tuple[int, int]:
         """See ``store.Store.reached``."""
         return await reached(self._view)
+
+    async def examine(self, rules: str, *, fix: bool, told: Callable[[int], None]) -> Examination:
+        """See ``store.Store.examine``."""
+        return await asyncio.to_thread(self._examine, rules, fix, told)
+
+    def _examine(self, rules: str, fix: bool, told: Callable[[int], None]) -> Examination:
+        ignored = frozenset(self.unfinished)
+        try:
+            with _client(self._place) as client:
+                database = client[self._place.database]
+                return Examiner(database, self._extract, ignored, rules, fix, told).run(self.drift)
+        except (PyMongoError, zstandard.ZstdError) as error:
+            raise unavailable(error) from error
 
     async def check(self) -> None:
         """See ``store.Store.check``: one read, and one write that changes nothing."""

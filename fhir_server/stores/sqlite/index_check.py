@@ -20,9 +20,9 @@ import zstandard
 from fhir_server.search.index import IndexValues
 from fhir_server.store import Finding
 from fhir_server.stores.blobs import Blobs
+from fhir_server.stores.contents import place_of
 from fhir_server.stores.forms import keys_of
 from fhir_server.stores.sqlite.batch import Batch, Extract
-from fhir_server.stores.sqlite.integrity import place_of
 from fhir_server.stores.sqlite.rows import TABLES, Row, index_rows
 from fhir_server.stores.sqlite.schema import CREATES
 from fhir_server.stores.sqlite.symbols import UNKNOWN

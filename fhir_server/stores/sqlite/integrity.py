@@ -9,15 +9,12 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Final
 
-import orjson
-import zstandard
-
 from fhir_server.store import Finding
 from fhir_server.stores.blobs import Blobs
+from fhir_server.stores.contents import RESTORE, content_fault, place_of
 
 MOST: Final = 100
 """Lines of SQLite's own report."""
-RESTORE: Final = "restore the store from a backup"
 
 DISAGREEMENTS: Final = {
     "past versions that belong to no resource": (
@@ -78,30 +75,8 @@ def unreadable(
 ) -> Iterator[Finding]:
     """Versions whose content cannot be unpacked, or is not what it should be."""
     for count, (type, id, version, sequence, method, blob) in enumerate(connection.execute(_VERSIONS)):
-        text = _fault(type, id, version, method, blob, blobs)
+        text = content_fault(type, id, version, blob, blobs, is_deleted=not method)
         if text:
             yield Finding(f"{place_of(type, id)}, version {version}, write {sequence}", f"{text}: {RESTORE}")
         if not count % 1000:
             told(count)
-
-
-def place_of(type: str, id: str) -> str:
-    """For people; ids of the server's own records say nothing to them."""
-    return type if type[0] == "_" else f"{type}/{id}"
-
-
-def _fault(type: str, id: str, version: int, method: int, blob: bytes, blobs: Blobs) -> str:
-    try:
-        content = blobs.decompress(blob)
-    except zstandard.ZstdError:
-        return "its content cannot be unpacked"
-    if not method:
-        return "a deletion has content" if content else ""
-    try:
-        data = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return "its content is not JSON"
-    if type[0] != "_" and (data.get("resourceType"), data.get("id")) != (type, id):
-        return "its content is that of another resource"
-    said = data.get("meta", {}).get("versionId") if type[0] != "_" else None
-    return "its content is that of another version" if said not in {None, str(version)} else ""
