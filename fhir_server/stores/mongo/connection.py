@@ -58,6 +58,12 @@ class Place:
         self.shown = f"mongodb://{hosts}/{self.database}"
 
 
+class Clock:
+    """Stands at the time of the first question that was asked with it (None: none was)."""
+
+    time: Timestamp | None = None
+
+
 class Connection:
     """The client, its database, and the sessions that questions borrow. A write is in the journals of a majority of the
     members before it is acknowledged (``concern``)."""
@@ -80,40 +86,55 @@ class Connection:
             raise
         self._sessions.append(session)
 
-    async def ask(self, command: Mapping[str, Any], *, snapshot: bool = False) -> list[Document]:
-        """The documents that the reading ``command`` (find, aggregate) gives outside transactions; ``snapshot``: as it
-        was at one time.
+    async def ask(self, command: Mapping[str, Any], *, clock: Clock | None = None) -> list[Document]:
+        """The documents that the reading ``command`` (find, aggregate) gives outside transactions; with a ``clock``, as
+        they were at its time.
 
         Asked once more when the primary has changed. Raises StoreUnavailable.
         """
-        level = "snapshot" if snapshot else "majority"
         try:
-            return await self._ask(command, level)
+            return await self._ask(command, clock)
         except PyMongoError as error:
             if not is_passing(error):
                 raise unavailable(error) from error
         try:
-            return await self._ask(command, level)
+            return await self._ask(command, clock)
         except PyMongoError as error:
             raise unavailable(error) from error
 
-    async def _ask(self, command: Mapping[str, Any], level: str) -> list[Document]:
-        concern: Document = {"level": level}
-        if self.seen is not None:
+    async def _ask(self, command: Mapping[str, Any], clock: Clock | None) -> list[Document]:
+        concern: Document = {"level": "snapshot" if clock is not None else "majority"}
+        if clock is not None and clock.time is not None:
+            concern["atClusterTime"] = clock.time
+        elif self.seen is not None:
             concern["afterClusterTime"] = self.seen
+        limited = {**command, "readConcern": concern, "maxTimeMS": MAX_TIME}
         async with self.session() as session:
-            return await self.documents({**command, "readConcern": concern, "maxTimeMS": MAX_TIME}, session)
+            return await self.documents(limited, session, clock)
 
-    async def documents(self, command: Document, session: AsyncClientSession) -> list[Document]:
-        """All documents that ``command`` gives in ``session``. Raises PyMongoError."""
+    async def documents(
+        self, command: Document, session: AsyncClientSession, clock: Clock | None = None
+    ) -> list[Document]:
+        """All documents that ``command`` gives in ``session``; sets a ``clock`` that stands nowhere yet. Raises
+        PyMongoError."""
         answer = await self.database.command(command, session=session)
         cursor = answer["cursor"]
+        if clock is not None and clock.time is None:
+            clock.time = cursor["atClusterTime"]
         found: list[Document] = cursor["firstBatch"]
         while cursor["id"]:
             more = {"getMore": cursor["id"], "collection": next(iter(command.values())), "batchSize": LARGE}
             cursor = (await self.database.command(more, session=session))["cursor"]
             found += cursor["nextBatch"]
         return found
+
+    async def size(self) -> int:
+        """Bytes on disk, indexes included. Raises StoreUnavailable."""
+        try:
+            told = await self.database.command("dbStats")
+        except PyMongoError as error:
+            raise unavailable(error) from error
+        return int(told["storageSize"] + told["indexSize"])
 
     def note(self, session: AsyncClientSession) -> None:
         """From now on reads see what ``session`` has done."""

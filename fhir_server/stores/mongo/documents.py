@@ -6,6 +6,7 @@ Names in the database are short because every document repeats them.
 ========== ==========================================================================================
 resource   the current version of every resource, a deleted one included, with its index values
 history    past versions
+text       the words of current versions, made when somebody searches by them
 state      one document: the counters of the store, the rules its index was made by, its schema
 ========== ==========================================================================================
 
@@ -43,6 +44,8 @@ class Period(EmbeddedDocument):  # type: ignore[misc]
     arm = LongField(db_field="k", required=True)
     low = LongField(db_field="l", required=True)
     high = LongField(db_field="h", required=True)
+    edge = IntField(db_field="o")
+    """1 = of all periods of its arm the one that begins first, 2 = that ends last, 3 = both; a sort goes by it."""
 
 
 class Number(EmbeddedDocument):  # type: ignore[misc]
@@ -51,6 +54,8 @@ class Number(EmbeddedDocument):  # type: ignore[misc]
     arm = LongField(db_field="k", required=True)
     low = FloatField(db_field="l", required=True)
     high = FloatField(db_field="h", required=True)
+    edge = IntField(db_field="o")
+    """As in Period."""
     system = StringField(db_field="s", required=True)
     code = StringField(db_field="c", required=True)
 
@@ -121,7 +126,7 @@ class Resource(Document):  # type: ignore[misc]
             {"name": "position", "fields": ["positions.arm", "positions.latitude"], "sparse": True},
             {"name": "change", "fields": ["sequence"]},
             {"name": "type_change", "fields": ["type", "sequence"]},
-            {"name": "type_updated", "fields": ["type", "updated"]},
+            {"name": "type_updated", "fields": ["type", "updated", "date", "number"]},
         ],
     }
 
@@ -156,6 +161,29 @@ class History(Document):  # type: ignore[misc]
     }
 
 
+class Text(Document):  # type: ignore[misc]
+    """Words of the version ``sequence`` of a resource: see ``fulltext``. An older one is found by nobody, and goes with
+    the next write that is indexed of its resource."""
+
+    sequence = LongField(db_field="s", required=True)
+    type = StringField(db_field="t", required=True)
+    key = StringField(db_field="r", required=True)
+    patient = StringField(db_field="p", required=True)
+    words = ListField(StringField(), db_field="w")
+    lines = ListField(StringField(), db_field="x")
+
+    meta: Final = {
+        "collection": "text",
+        "auto_create_index": False,
+        "shard_key": ("patient",),
+        "indexes": [
+            {"name": "word", "fields": ["words", "type"]},
+            {"name": "version", "fields": ["sequence"]},
+            {"name": "resource", "fields": ["key"]},
+        ],
+    }
+
+
 class State(Document):  # type: ignore[misc]
     """The one document ``_id: "store"``. Every group of writes changes it first (``turn`` counts them), so the groups
     of all servers take turns.
@@ -173,9 +201,11 @@ class State(Document):  # type: ignore[misc]
     latest = LongField(db_field="w", required=True)
     erased = LongField(db_field="g", required=True)
     turn = LongField(db_field="b", required=True)
+    texts = LongField(db_field="x")
+    """The sequence up to which ``text`` goes; nothing when it has to be made anew."""
 
     meta: Final = {"collection": "state", "auto_create_index": False, "indexes": []}
 
 
-DOCUMENTS: Final[tuple[Any, ...]] = (Resource, History, State)
+DOCUMENTS: Final[tuple[Any, ...]] = (Resource, History, Text, State)
 """Every collection that the store has."""

@@ -136,7 +136,7 @@ async def _count(view: View, scope: Scope, span: Mapping[str, int], newest: int)
     current, past = {**scope.current(), "s": span}, {**scope.past(newest), "_id": span}
     if not view.is_committed:
         return await view.count("resource", current) + await view.count("history", past)
-    found = await view.aggregate(
+    found = await view.steady().aggregate(
         "resource",
         [
             {"$match": current},
@@ -144,7 +144,6 @@ async def _count(view: View, scope: Scope, span: Mapping[str, int], newest: int)
             {"$unionWith": {"coll": "history", "pipeline": [{"$match": past}, {"$project": {"_id": 1}}]}},
             {"$count": "count"},
         ],
-        snapshot=True,
     )
     count: int = found[0]["count"] if found else 0
     return count

@@ -154,6 +154,10 @@ class MongoStore:
         """See ``store.Store.reached``."""
         return await reached(self._view)
 
+    async def size(self) -> int:
+        """See ``store.Store.size``."""
+        return await self._connection.size()
+
     async def examine(self, rules: str, *, fix: bool, told: Callable[[int], None]) -> Examination:
         """See ``store.Store.examine``."""
         return await asyncio.to_thread(self._examine, rules, fix, told)

@@ -1,34 +1,36 @@
 """What a question sees of the database: the same calls inside a transaction and outside.
 
 Outside, each call sees what is committed when it is made, and two calls may see different states; whoever needs one
-state asks for what has not changed since a sequence (see ``documents``).
+state asks a ``steady`` view, or for what has not changed since a sequence (see ``documents``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
-from fhir_server.stores.mongo.connection import LARGE, Connection, Document
+from fhir_server.stores.mongo.connection import LARGE, Clock, Connection, Document
 
 Command = dict[str, Any]
 Sort = Mapping[str, int]
 
 
-class Ask(Protocol):
-    """Sends a command that reads."""
-
-    async def __call__(self, command: Command, *, snapshot: bool = False) -> list[Document]:
-        """All documents that it gives; ``snapshot``: all its collections in one state."""
+Ask = Callable[[Command], Awaitable[list[Document]]]
+"""Sends a command that reads: all documents that it gives."""
 
 
 class View:
     """Reads through ``ask``. ``is_committed`` is False inside a transaction: what it shows may be undone, so nothing of
     it may be remembered. All calls raise StoreUnavailable."""
 
-    def __init__(self, ask: Ask, *, is_committed: bool) -> None:
+    def __init__(self, ask: Ask, *, is_committed: bool, steady: Callable[[], View] | None = None) -> None:
         self._ask = ask
+        self._steady = steady
         self.is_committed = is_committed
+
+    def steady(self) -> View:
+        """A view whose calls, one after the other, all see one state; inside a transaction they do anyway."""
+        return self._steady() if self._steady is not None else self
 
     async def find(
         self,
@@ -58,13 +60,12 @@ class View:
         pipeline: Sequence[Mapping[str, Any]],
         *,
         hint: str | None = None,
-        snapshot: bool = False,
     ) -> list[Document]:
-        """What the pipeline gives; ``snapshot``: all its collections are to be seen in one state."""
+        """What the pipeline gives; of several collections only in a steady view what they were at one time."""
         command: Command = {"aggregate": collection, "pipeline": pipeline, "cursor": {"batchSize": LARGE}}
         if hint:
             command["hint"] = hint
-        return await self._ask(command, snapshot=snapshot)
+        return await self._ask(command)
 
     async def count(
         self, collection: str, filter: Mapping[str, Any], *, limit: int = 0, hint: str | None = None
@@ -80,4 +81,9 @@ class View:
 
 def committed_view(connection: Connection) -> View:
     """What everybody sees."""
-    return View(connection.ask, is_committed=True)
+
+    def steady() -> View:
+        clock = Clock()
+        return View(lambda command: connection.ask(command, clock=clock), is_committed=True)
+
+    return View(connection.ask, is_committed=True, steady=steady)
