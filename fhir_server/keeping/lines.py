@@ -35,7 +35,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str | None = None
 
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(enc_hook=int).encode  # a store's integers may be of a class of their own
 _decode = msgspec.json.Decoder(Line).decode
 
 

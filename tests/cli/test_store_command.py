@@ -90,6 +90,19 @@ async def test_a_copy_answers_as_the_store_itself_and_follows_it(tmp_path: Path)
     assert await told(target) == await told(origin)
 
 
+async def test_a_copy_moves_from_one_engine_to_another_and_back(tmp_path: Path, mongo_url: str) -> None:
+    origin, back = url(tmp_path, "a"), url(tmp_path, "b")
+    await write(origin, "p1", "p2")
+    await write(origin, "p2", family="李")
+    assert_done(await run("copy", "--from", origin, "--to", mongo_url), "3 Patient\n")
+    assert await told(mongo_url) == await told(origin)
+    assert_done(await run("check", "--store", mongo_url), "0 repaired, 0 things wrong")
+    await write(origin, "p3")
+    assert_done(await run("copy", "--from", origin, "--to", mongo_url), "4 Patient\n")
+    assert_done(await run("copy", "--from", mongo_url, "--to", back), "4 Patient\n")
+    assert await told(back) == await told(mongo_url) == await told(origin)
+
+
 async def test_what_the_source_has_removed_for_good_goes_from_the_copy(tmp_path: Path) -> None:
     origin, target = url(tmp_path, "a"), url(tmp_path, "b")
     await write(origin, "p1", "p2", "p3", "p2", "p3")
