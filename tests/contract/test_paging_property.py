@@ -259,6 +259,27 @@ async def test_pages_are_the_answer_of_the_first_long(
     await _pages_are_the_answer_of_the_first(store, Scene(), question, stock + more, between)
 
 
+RELATED = {"chain": (_chain, True), "chain and back": (_around, True), "has": (_has, False)}
+CHANGES = {
+    "deleted subjects": [Write(False, 0, None)],
+    "deleted sources": [Write(True, number, None) for number in range(6)],
+    "another subject": [Write(True, 0, {"target": 1})],
+    "another status": [Write(False, number, {"status": [["", "amended"]]}) for number in range(2)],
+    "a new source": [Write(True, 9, {"target": 2, "status": [["", "final"]]})],
+}
+
+
+@pytest.mark.parametrize("relation", RELATED)
+@pytest.mark.parametrize("change", CHANGES)
+async def test_related_resources_count_as_they_were(store: Store, relation: str, change: str) -> None:
+    make, is_main = RELATED[relation]
+    final = {"status": [["", "final"]]}
+    stock = [Write(True, number, {"target": number % 2, **final}) for number in range(6)]
+    stock += [Write(False, number, final) for number in range(3)]
+    question = Question(is_main, [make(LEAVES[0])], (), 1)
+    await _pages_are_the_answer_of_the_first(store, Scene(), question, stock, [CHANGES[change]])
+
+
 HISTORIES = ("a type", "a resource", "everything")
 LIMITS = ("none", "since", "at", "at some day to come")
 
