@@ -6,6 +6,7 @@ language of RFC 6749.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -22,11 +23,15 @@ from fhir_server.errors import (
     Issue,
     NotFound,
     NotSupported,
+    StoreUnavailable,
     Unprocessable,
 )
 from fhir_server.rest.bugs import bug
 from fhir_server.rest.metrics import RequestMetrics
 from fhir_server.rest.reply import NOSNIFF, reply_error
+
+PATIENCE = 5.0
+"""Seconds that a check of the store may take before the server says that it is not ready."""
 
 Check = Callable[[], Awaitable[None]]
 Gauges = Callable[[], Awaitable[Mapping[str, float]]]
@@ -60,7 +65,13 @@ def _health(check: Check) -> APIRouter:
     @router.get("/ready")
     async def ready() -> dict[str, str]:
         """Reads and writes can be served now; 503 otherwise."""
-        await check()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await check()
+        except TimeoutError as error:
+            raise StoreUnavailable(
+                f"the store has not answered within {PATIENCE:.0f} s", headers={"Retry-After": "5"}
+            ) from error
         return {"status": "pass"}
 
     return router

@@ -15,6 +15,7 @@ _ADVICE: Final = {
     "SQLITE_LOCKED": "another program holds the database: send again",
     "SQLITE_CORRUPT": "the database file is damaged: stop the server and restore the file from a backup",
     "SQLITE_NOTADB": "the database file is damaged or not a database: restore the file from a backup",
+    "SLOW_DISK": "the disk has not answered for a minute: look whether this was written before sending it again",
     "SQLITE_IOERR": "the disk reports an error: check the disk, then restart the server",
     "SQLITE_READONLY": "the database cannot be written: check the owner and mode of the file and its folder",
     "SQLITE_CANTOPEN": "the database file cannot be opened: check that its folder exists and may be written",

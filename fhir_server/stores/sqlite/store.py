@@ -29,9 +29,11 @@ from fhir_server.stores.sqlite.migrations import migrate
 from fhir_server.stores.sqlite.queue import Queue
 from fhir_server.stores.sqlite.reader import Reader, TooSlow
 from fhir_server.stores.sqlite.rebuild import rebuild
+from fhir_server.stores.sqlite.recent import RecentRecords
 from fhir_server.stores.sqlite.schema import INDEXED_BY, connect, prepare
 from fhir_server.stores.sqlite.slow import SlowReader
 from fhir_server.stores.sqlite.sort_values import offer_sort_values
+from fhir_server.stores.sqlite.soundness import require_sound
 from fhir_server.stores.sqlite.totals import Totals
 from fhir_server.stores.sqlite.transaction import SqliteTransaction
 from fhir_server.stores.sqlite.writer import Writer
@@ -73,7 +75,9 @@ class SqliteStore:
         )
         connection = opened(READ_CACHE)
         symbols, memos, totals = self._writer.symbols, Memos(), Totals()
-        self._reader = Reader(connection, self._blobs, symbols, extract, memos, PATIENCE, totals)
+        self._reader = Reader(
+            connection, self._blobs, symbols, extract, memos, PATIENCE, totals, RecentRecords()
+        )
         self._slow = SlowReader(lambda: opened(SLOW_CACHE), symbols, extract, memos, totals)
         self._texts = TextIndex(connection, self.transaction)
         self._checkpoints.start()
@@ -99,7 +103,9 @@ class SqliteStore:
             file.parent.mkdir(parents=True, exist_ok=True)
             connection = connect(str(file), durability, 64)
             try:
-                if not prepare(connection, str(file)):
+                is_current = prepare(connection, str(file))
+                require_sound(connection, str(file))
+                if not is_current:
                     migrate(connection)
             finally:
                 connection.close()
@@ -274,10 +280,10 @@ class SqliteStore:
         return found.told(is_repaired=fix)
 
     async def check(self) -> None:
-        """See ``store.Store.check``: one read, and one empty turn of the writer."""
+        """See ``store.Store.check``: one read, and one write that changes nothing."""
         self._reader.read("", "")
-        async with self.transaction():
-            return
+        async with self.transaction() as transaction:
+            await transaction.touch()
 
     async def close(self) -> None:
         """See ``store.Store.close``."""

@@ -25,6 +25,8 @@ from fhir_server.stores.sqlite.writer import Group, Writer
 
 T = TypeVar("T")
 
+TOUCH: Final = "INSERT OR REPLACE INTO meta VALUES ('touched', '')"
+
 LARGE: Final = 250
 """Gathered resources that are written before the end, to bound memory and the time that others wait meanwhile."""
 
@@ -44,7 +46,7 @@ class SqliteTransaction:
         self._reader: Reader
 
     async def __aenter__(self) -> SqliteTransaction:
-        await self._writer.turn.acquire()
+        await self._writer.enter()
         try:
             self._group = await self._writer.join()
         except BaseException:
@@ -147,6 +149,11 @@ class SqliteTransaction:
         while left > 0:
             left = await self.index_texts(SLICE)
         return await self._writer.in_thread(lambda: question(self._reader))
+
+    async def touch(self) -> None:
+        """Write something that changes nothing: shows whether the disk takes it."""
+        self._flush()
+        self._apart(lambda: self._writer.connection.execute(TOUCH))
 
     async def index_texts(self, seconds: float) -> int:
         """Go on with the index of texts for so long; how many writes are left. Searches need it: see ``fulltext``."""

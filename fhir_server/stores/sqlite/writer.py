@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from fhir_server.errors import StoreUnavailable
 from fhir_server.store import Record
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.faults import is_busy, unavailable
@@ -26,6 +27,10 @@ T = TypeVar("T")
 PATIENCE = 10.0
 """Seconds to wait for another program that holds the database."""
 
+MOST_WAITING = 2_000
+"""Transactions that may wait for their turn; more are refused, so that a slow disk cannot fill the memory."""
+LONGEST_WAIT = 60.0
+"""Seconds that one waits for its turn, or for the disk."""
 
 ERASED = "SELECT name, CAST(value AS INTEGER) FROM meta WHERE name IN ('rid', 'sequence')"
 """The greatest numbers that what was erased had: they are never given out again."""
@@ -88,6 +93,7 @@ class Writer:
         self._group: Group | None = None
         self._committing: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "fhir-commit")
+        self._waiting = 0
         self._seen = -1
         self._queue: Queue | None = None
         self._watched: tuple[str, ...] = ()
@@ -106,6 +112,27 @@ class Writer:
         self._seen = -1
         self._look()
         self.has_news = False
+
+    async def enter(self) -> None:
+        """Take the turn. Raises StoreUnavailable when too many wait for it already, or after LONGEST_WAIT."""
+        if not self.turn.locked():
+            await self.turn.acquire()
+            return
+        if self._waiting >= MOST_WAITING:
+            raise StoreUnavailable(
+                f"{self._waiting:,} writes wait already: send again", headers={"Retry-After": "2"}
+            )
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(LONGEST_WAIT):
+                await self.turn.acquire()
+        except TimeoutError as error:
+            raise StoreUnavailable(
+                f"writing takes longer than {LONGEST_WAIT:.0f} s for now; nothing was written: send again",
+                headers={"Retry-After": "5"},
+            ) from error
+        finally:
+            self._waiting -= 1
 
     async def tell(self, transaction: object) -> None:
         """Have what others wrote taken notice of, in ``transaction``, which has just begun."""
@@ -189,7 +216,7 @@ class Writer:
             try:
                 await self._queue.enter(PATIENCE)
             except TimeoutError as error:
-                raise unavailable(_busy()) from error
+                raise unavailable(_named("SQLITE_BUSY")) from error
         while True:
             try:
                 self.connection.execute("BEGIN IMMEDIATE")
@@ -249,7 +276,7 @@ class Writer:
         try:
             group.flush()
             if group.written and (self._wait_for_disk or self._checkpoints.crowded):
-                await asyncio.get_running_loop().run_in_executor(self._thread, self._write_out)
+                await self._wait_for_disk_of(group)
             else:
                 self.connection.execute("COMMIT")
         except Exception as error:
@@ -257,6 +284,14 @@ class Writer:
             return error if isinstance(error, sqlite3.Error) else sqlite3.DataError(str(error))
         self._leave()
         return None
+
+    async def _wait_for_disk_of(self, group: Group) -> None:
+        """Commit in the thread. When that takes too long the members are told so; the turn is kept to the end."""
+        writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write_out)
+        done, _ = await asyncio.wait((writing,), timeout=LONGEST_WAIT)
+        if not done:
+            group.finish(_named("SLOW_DISK"))
+        await writing
 
     def _write_out(self) -> None:
         self.connection.execute("COMMIT")
@@ -266,7 +301,8 @@ class Writer:
                 self.connection.execute("PRAGMA wal_checkpoint(RESTART)")
 
 
-def _busy() -> sqlite3.OperationalError:
-    error = sqlite3.OperationalError("other processes were writing all the time")
-    error.sqlite_errorname = "SQLITE_BUSY"
+def _named(name: str) -> sqlite3.OperationalError:
+    """An error of ours that is told like one of SQLite's."""
+    error = sqlite3.OperationalError(name)
+    error.sqlite_errorname = name
     return error

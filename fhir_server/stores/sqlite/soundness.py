@@ -1,0 +1,37 @@
+"""A first look at a database file when it is opened: a damaged one must not be served, nor written to.
+
+SQLite's ``quick_check`` goes through every page, without comparing the indexes with their tables. It is stopped after
+PATIENCE; ``fhir-server store check`` takes the time for everything.
+Source: sqlite.org/pragma.html#pragma_quick_check.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from time import monotonic
+from typing import Final
+
+from fhir_server.errors import StoreUnavailable
+from fhir_server.stores.sqlite.faults import is_interrupted
+
+PATIENCE: Final = 1.0
+"""Seconds; about half a gigabyte of a warm file."""
+STEPS: Final = 10_000
+"""Steps of SQLite's machine between two looks at the clock."""
+
+
+def require_sound(connection: sqlite3.Connection, path: str) -> None:
+    """Raise StoreUnavailable when the file is damaged, as far as can be seen in PATIENCE."""
+    deadline = monotonic() + PATIENCE
+    connection.set_progress_handler(lambda: monotonic() > deadline, STEPS)
+    try:
+        (line,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        line = "ok" if is_interrupted(error) else str(error)
+    finally:
+        connection.set_progress_handler(None, 0)
+    if line != "ok":
+        raise StoreUnavailable(
+            f"{path} is damaged ({' '.join(line.split())[:200]}); it is left as it is. Move it away and restore the "
+            f"last backup: fhir-server store restore <folder of the backup> --to sqlite:///{path}"
+        )
