@@ -10,6 +10,7 @@ import yaml
 import fhir_server.interactions.operations
 import fhir_server.referral.operations
 from fhir_server.cli import app
+from fhir_server.cli.bench.copying import COPY
 from fhir_server.cli.bench.large import FIRST_PAGES, LARGE
 from fhir_server.cli.bench.rows import ROWS
 from fhir_server.cli.bench.searches import SEARCHES
@@ -79,7 +80,7 @@ def test_every_error_class_has_its_status_in_the_docs():
 def test_every_row_of_the_benchmark_is_described():
     assert {
         row
-        for row in [*ROWS, *SEARCHES, *FIRST_PAGES, LARGE, "import", "bare-gathered"]
+        for row in [*ROWS, *SEARCHES, *FIRST_PAGES, LARGE, COPY, "import", "bare-gathered"]
         if f"`{row}`" not in DOCS["docs/benchmark.md"]
     } == set()
 

@@ -51,7 +51,7 @@ def copy(
     """Copy a store with its history into another one, of the same engine or another; run again, it goes on."""
 
     async def run() -> Tally:
-        async with _opened(source) as origin, _opened_to_fill(to) as (target, complete):
+        async with reading(source) as origin, filling(to) as (target, complete):
             sequence, _ = await origin.store.reached()
             with _progress("copying", sequence) as told:
                 return await copy_store(origin.store, target.store, complete, told)
@@ -67,7 +67,7 @@ def backup(
     """Add to the backup in FOLDER what was written since (all, when it is new); the store may be in use."""
 
     async def run() -> int:
-        async with _opened(store) as server:
+        async with reading(store) as server:
             sequence, _ = await server.store.reached()
             with _progress("backing up", sequence) as told:
                 return await back_up(server.store, folder, server.now(), told)
@@ -87,7 +87,7 @@ def restore(
     moment = _microseconds(until) if until else None
 
     async def run() -> Tally:
-        async with _opened_to_fill(to) as (target, complete):
+        async with filling(to) as (target, complete):
             with _progress("restoring", restoring.through(folder)) as told:
                 return await restoring.restore(folder, target.store, moment, complete, told)
 
@@ -103,7 +103,7 @@ def check(
     async def run() -> Examination:
         from fhir_server.app import put_in_force
 
-        async with _opened(store) as server:
+        async with reading(store) as server:
             await put_in_force(server)
             sequence, _ = await server.store.reached()
             with _progress("checking", sequence) as told:
@@ -122,7 +122,7 @@ def check(
 
 
 @asynccontextmanager
-async def _opened(url: str | None) -> AsyncIterator[Server]:
+async def reading(url: str | None) -> AsyncIterator[Server]:
     """A store as it is, for reading."""
     from fhir_server.app import opened
     from fhir_server.settings import Settings
@@ -132,7 +132,7 @@ async def _opened(url: str | None) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def _opened_to_fill(url: str) -> AsyncIterator[tuple[Server, Callable[[], Awaitable[None]]]]:
+async def filling(url: str) -> AsyncIterator[tuple[Server, Callable[[], Awaitable[None]]]]:
     """A store to be filled, and what completes its index."""
     from fhir_server.app import opened_to_fill, put_in_force
     from fhir_server.settings import Settings

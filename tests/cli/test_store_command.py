@@ -100,7 +100,9 @@ async def test_a_copy_moves_from_one_engine_to_another_and_back(tmp_path: Path, 
     await write(origin, "p3")
     assert_done(await run("copy", "--from", origin, "--to", mongo_url), "4 Patient\n")
     assert_done(await run("copy", "--from", mongo_url, "--to", back), "4 Patient\n")
-    assert await told(back) == await told(mongo_url) == await told(origin)
+    assert_done(await run("backup", str(tmp_path / "backup"), "--store", mongo_url), "backed up")
+    assert_done(await run("restore", str(tmp_path / "backup"), "--to", url(tmp_path, "c")), "4 Patient\n")
+    assert await told(url(tmp_path, "c")) == await told(back) == await told(mongo_url) == await told(origin)
 
 
 async def test_what_the_source_has_removed_for_good_goes_from_the_copy(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from fhir_server.cli.bench.copying import COPY, copy_row
 from fhir_server.cli.bench.generator import Measured, Plan, has_wrk, measure
 from fhir_server.cli.bench.large import FIRST_PAGES, LARGE, grow, large_row
 from fhir_server.cli.bench.loading import import_row, load
@@ -79,6 +80,8 @@ def run_bench(
         bench = Bench(figures, server, folder, seconds, only)
         asyncio.run(_measure_rows(bench, patients, packs, secret, large=large))
         figures.memory_end_mb = server.memory_mb()
+    if bench.wants(COPY):
+        figures.rows.append(asyncio.run(copy_row(store, f"sqlite:///{folder / 'copy.db'}")))
     figures.rows.append(_row(BARE, _bare(folder, seconds, "gathered")))
     # Before and after: a neighbour's load during one of them must not flatter the ratios.
     figures.yardstick_rps = max(before, _bare(folder, seconds).rps)
