@@ -1,4 +1,7 @@
-"""A first look at a database file when it is opened: a damaged one must not be served, nor written to.
+"""Two looks at a database file that are cheap enough to be taken every time.
+
+When it is opened: a damaged one must not be served, nor written to. When somebody asks for the server's health: is
+there room to write?
 
 SQLite's ``quick_check`` goes through every page, without comparing the indexes with their tables. It is stopped after
 PATIENCE; ``fhir-server store check`` takes the time for everything.
@@ -7,15 +10,19 @@ Source: sqlite.org/pragma.html#pragma_quick_check.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from fhir_server.errors import StoreUnavailable
+from fhir_server.errors import InsufficientStorage, StoreUnavailable
 from fhir_server.stores.sqlite.faults import is_interrupted
 
 PATIENCE: Final = 1.0
 """Seconds; about half a gigabyte of a warm file."""
+ROOM: Final = 4 * 1024 * 1024
+"""Bytes that must be free on the disk for the server to call itself ready."""
 STEPS: Final = 10_000
 """Steps of SQLite's machine between two looks at the clock."""
 
@@ -34,4 +41,14 @@ def require_sound(connection: sqlite3.Connection, path: str) -> None:
         raise StoreUnavailable(
             f"{path} is damaged ({' '.join(line.split())[:200]}); it is left as it is. Move it away and restore the "
             f"last backup: fhir-server store restore <folder of the backup> --to sqlite:///{path}"
+        )
+
+
+def require_room(path: Path) -> None:
+    """Raise InsufficientStorage when the disk of ``path`` is nearly full, OSError when it is away."""
+    free = shutil.disk_usage(path.parent).free
+    if free < ROOM:
+        raise InsufficientStorage(
+            f"the disk is nearly full: {free // 1024:,} kB are free, {ROOM // 1024:,} are needed",
+            headers={"Retry-After": "60"},
         )

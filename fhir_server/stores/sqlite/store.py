@@ -33,7 +33,7 @@ from fhir_server.stores.sqlite.recent import RecentRecords
 from fhir_server.stores.sqlite.schema import INDEXED_BY, connect, prepare
 from fhir_server.stores.sqlite.slow import SlowReader
 from fhir_server.stores.sqlite.sort_values import offer_sort_values
-from fhir_server.stores.sqlite.soundness import require_sound
+from fhir_server.stores.sqlite.soundness import require_room, require_sound
 from fhir_server.stores.sqlite.totals import Totals
 from fhir_server.stores.sqlite.transaction import SqliteTransaction
 from fhir_server.stores.sqlite.writer import Writer
@@ -282,6 +282,10 @@ class SqliteStore:
     async def check(self) -> None:
         """See ``store.Store.check``: one read, and one write that changes nothing."""
         self._reader.read("", "")
+        try:
+            require_room(self._path)
+        except OSError as error:
+            raise unavailable(error) from error
         async with self.transaction() as transaction:
             await transaction.touch()
 
