@@ -14,6 +14,9 @@ from fhir_server.store import Record, Store
 AT_ONCE: Final = 500
 """Versions that are read, and kept, in one go."""
 
+ENOUGH: Final = 1000
+"""Versions that differ or are missing, after which a comparison goes no further."""
+
 Records = AsyncIterator[Record]
 
 
@@ -67,16 +70,21 @@ class Comparison:
     """On the right only, without their content."""
 
     @property
+    def is_hopeless(self) -> bool:
+        """So much is wrong that it is another store."""
+        return len(self.differing) + len(self.missing) >= ENOUGH
+
+    @property
     def is_same(self) -> bool:
         """Nothing differs, by counts and by hashes."""
         return not (self.differing or self.missing or self.extra) and self.left.sha256 == self.right.sha256
 
 
 async def compare(left: Records, right: Records) -> Comparison:
-    """Lay ``left`` and ``right`` side by side."""
+    """Lay ``left`` and ``right`` side by side, to the end or until it is hopeless."""
     found = Comparison()
     one, other = await anext(left, None), await anext(right, None)
-    while one is not None or other is not None:
+    while (one is not None or other is not None) and not found.is_hopeless:
         if other is None or (one is not None and one.sequence < other.sequence):
             assert one is not None
             found.left.add(one)

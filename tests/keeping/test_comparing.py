@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from fhir_server.errors import Conflict, InvalidContent
+from fhir_server.keeping import comparing
 from fhir_server.keeping.comparing import compare
 from fhir_server.keeping.filling import require_beginning, require_same
 from fhir_server.keeping.lines import read_line, write_line
@@ -77,6 +78,13 @@ async def test_a_version_that_is_missing_or_too_many_is_found(place: int) -> Non
     for found in (lost, added):
         with pytest.raises(Conflict, match="1 versions differ"):
             require_same(found, "the source")
+
+
+async def test_a_comparison_that_is_hopeless_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparing, "ENOUGH", 2)
+    found = await compare(stream(RECORDS), stream([]))
+    assert len(found.missing) == 2
+    assert not found.is_same
 
 
 async def test_the_servers_own_records_are_not_named() -> None:

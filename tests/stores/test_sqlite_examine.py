@@ -87,8 +87,11 @@ async def test_what_is_wrong_with_index_rows_is_found_and_repaired(path: Path, s
     assert not found.repaired
     assert not any("secret" in f"{each.place}{each.text}" for each in found.findings)
     assert await examined(store) == found, "looking changes nothing"
+    everything = query("Observation", clause(parameter("Observation", "code"), token(None, "s")))
+    await store.count(everything)
     assert (await examined(store, fix=True)).repaired == found.findings
     assert await examined(store) == Examination(3, ())
+    assert await store.count(everything) == 2, "what was counted before is forgotten"
     for code, name in [("c", "o0"), ("other", "o1")]:
         wanted = query("Observation", clause(parameter("Observation", "code"), token(code)))
         assert await ids(store, wanted) == [name]
@@ -151,16 +154,16 @@ async def test_a_version_that_cannot_be_right_is_named(path: Path, blob: bytes, 
     await store.close()
 
 
-async def test_a_damaged_page_is_found(path: Path) -> None:
+async def test_a_page_that_is_damaged_while_the_store_is_used_is_found(path: Path) -> None:
     await (await filled(path)).close()
     plant(path, "PRAGMA wal_checkpoint(TRUNCATE)")
     with closing(sqlite3.connect(path)) as connection:
         (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'composite'").fetchone()
         (size,) = connection.execute("PRAGMA page_size").fetchone()
+    store = SqliteStore.open(path, extract=extract)
     with path.open("r+b") as file:
         file.seek((root - 1) * size + 8)
         file.write(b"\xff" * 64)
-    store = SqliteStore.open(path, extract=extract)
     found = (await examined(store)).findings
     assert found
     assert all(each.place == "the file" and "backup" in each.text for each in found)

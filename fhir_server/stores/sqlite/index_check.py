@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import time_ns
 from typing import Final
 
 import zstandard
@@ -25,6 +26,7 @@ from fhir_server.stores.forms import keys_of
 from fhir_server.stores.sqlite.batch import Batch, Extract
 from fhir_server.stores.sqlite.rows import TABLES, Row, index_rows
 from fhir_server.stores.sqlite.schema import CREATES
+from fhir_server.stores.sqlite.stamps import leave_mark
 from fhir_server.stores.sqlite.symbols import UNKNOWN
 from fhir_server.stores.sqlite.writer import Writer
 
@@ -209,6 +211,7 @@ def repair(
     batch.write()
     connection.executemany("INSERT OR IGNORE INTO secondary_date VALUES (?)", [(key,) for key in secondary])
     writer.secondary |= secondary
+    leave_mark(connection, f"repaired {time_ns()}")
 
 
 def _add(connection: sqlite3.Connection, batch: Batch, rid: int, tid: int, values: IndexValues) -> None:

@@ -15,6 +15,7 @@ from fhir_server.stores.sqlite.symbols import Symbols
 
 _NEWEST: Final = "SELECT ifnull(max(sequence), 0) FROM log WHERE tid = ?"
 _ERASED: Final = "SELECT value FROM meta WHERE name = 'erased'"
+_MARK: Final = "INSERT INTO meta VALUES ('erased', ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 
 Stamp = tuple[Any, ...]
 
@@ -30,6 +31,11 @@ def stamp_of(connection: sqlite3.Connection, symbols: Symbols, types: Iterable[s
     """The last write of each of ``types``, and the mark that erasing leaves, which is no write."""
     writes = [connection.execute(_NEWEST, (symbols.find(connection, type),)).fetchone()[0] for type in types]
     return (*writes, connection.execute(_ERASED).fetchone())
+
+
+def leave_mark(connection: sqlite3.Connection, mark: str) -> None:
+    """Answers have changed without a write: what was worked out is good no more. ``mark`` is never used twice."""
+    connection.execute(_MARK, (mark,))
 
 
 def _related(criteria: Iterable[Criterion]) -> Iterator[str]:
