@@ -242,7 +242,7 @@ EXAMPLES = {
 }
 
 
-@same_examples(200)
+@same_examples(120)
 @given(**EXAMPLES)
 async def test_pages_are_the_answer_of_the_first(
     store: Store, question: Question, stock: list[Write], more: list[Write], between: list[list[Write]]
