@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fhir_server.search.query import AllOf, AnyOf, Chain, Clause, Criterion, Has, Not, Query
 from fhir_server.search.types import fulltext
 from fhir_server.stores.mongo import relations
-from fhir_server.stores.mongo.conditions import compile_clause, words
+from fhir_server.stores.mongo.conditions import compile_clause
 from fhir_server.stores.mongo.conditions.parts import (
     MOST_SHARDS,
     Filter,
@@ -19,6 +19,7 @@ from fhir_server.stores.mongo.conditions.parts import (
     any_of,
     negated,
 )
+from fhir_server.stores.mongo.conditions.words import compile_words
 from fhir_server.stores.mongo.moment import Then
 from fhir_server.stores.mongo.plan import Plan
 from fhir_server.stores.mongo.view import View
@@ -53,27 +54,31 @@ async def compile_criterion(scope: Scope, criterion: Criterion) -> Test:
     """The test of ``criterion``. Raises as ``plan_of``."""
     match criterion:
         case Clause():
-            if criterion.modifier == fulltext.MODIFIER:
-                return await words.compile(scope.view, scope.type, criterion, scope.names)
-            return compile_clause(scope.type, criterion)
-        case Chain():
-            inner = await _inner(scope, criterion)
-            old = await scope.then.ids(criterion) if scope.then else ()
-            return await relations.chain(scope.view, criterion, inner, old, scope.names)
-        case Has():
-            inner = await _inner(scope, criterion)
-            old = await scope.then.targets(criterion, scope.type) if scope.then else ()
-            return await relations.has(scope.view, scope.type, criterion, inner, old, scope.names)
+            found = await _clause(scope, criterion)
+        case Chain() | Has():
+            found = await _relation(scope, criterion)
         case AnyOf():
-            return any_of([await compile_criterion(scope, each) for each in criterion.criteria])
+            found = any_of([await compile_criterion(scope, each) for each in criterion.criteria])
         case AllOf():
-            return all_of([await compile_criterion(scope, each) for each in _flat(criterion.criteria)])
+            found = all_of([await compile_criterion(scope, each) for each in _flat(criterion.criteria)])
         case Not():
-            return negated(await compile_criterion(scope, criterion.criterion))
+            found = negated(await compile_criterion(scope, criterion.criterion))
+    return found
 
 
-async def _inner(scope: Scope, relation: Chain | Has) -> Plan:
-    return await plan_of(scope._replace(type=relation.type), (relation.criterion,))
+async def _clause(scope: Scope, clause: Clause) -> Test:
+    if clause.modifier == fulltext.MODIFIER:
+        return await compile_words(scope.view, scope.type, clause, scope.names)
+    return compile_clause(scope.type, clause)
+
+
+async def _relation(scope: Scope, relation: Chain | Has) -> Test:
+    inner = await plan_of(scope._replace(type=relation.type), (relation.criterion,))
+    if isinstance(relation, Chain):
+        old = await scope.then.ids(relation) if scope.then else ()
+        return await relations.chain(scope.view, relation, inner, old, scope.names)
+    old = await scope.then.targets(relation, scope.type) if scope.then else ()
+    return await relations.has(scope.view, scope.type, relation, inner, old, scope.names)
 
 
 def _flat(criteria: Iterable[Criterion]) -> list[Criterion]:

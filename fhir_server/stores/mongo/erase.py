@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fhir_server.stores.mongo.fulltext import drop_old_texts, drop_texts
 from fhir_server.stores.mongo.session import Session
 
 
@@ -12,12 +13,14 @@ async def forget(session: Session, type: str, id: str, version: int | None) -> i
     wanted: dict[str, Any] = {"r": f"{type}/{id}"}
     if version is not None:
         wanted["v"] = version
+    await drop_old_texts(session, type, id)
     return await _delete(session, "history", wanted)
 
 
 async def erase(session: Session, type: str, id: str) -> int:
     """See ``store.Transaction.erase``."""
-    past = await forget(session, type, id, None)
+    past = await _delete(session, "history", {"r": f"{type}/{id}"})
+    await drop_texts(session, type, id)
     return past + await _delete(session, "resource", {"_id": f"{type}/{id}"})
 
 

@@ -64,9 +64,16 @@ async def forget_texts(session: Session) -> None:
     await _reach(session, None)
 
 
-async def drop_texts(session: Session, type: str, id: str, but: int | None = None) -> None:
-    """Take what is indexed of a resource out, ``but`` the version with that sequence."""
-    await _delete(session, {"r": f"{type}/{id}", **({} if but is None else {"s": {"$ne": but}})})
+async def drop_texts(session: Session, type: str, id: str) -> None:
+    """Take what is indexed of a resource out."""
+    await _delete(session, {"r": f"{type}/{id}"})
+
+
+async def drop_old_texts(session: Session, type: str, id: str) -> None:
+    """Take what is indexed of the past versions of a resource out."""
+    current = {"find": "resource", "filter": {"_id": f"{type}/{id}"}, "projection": {"s": 1}}
+    kept = [row["s"] for row in await session.ask(current)]
+    await _delete(session, {"r": f"{type}/{id}", "s": {"$nin": kept}})
 
 
 # ── building ──────────────────────────────────────────────────────────────────

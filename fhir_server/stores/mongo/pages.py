@@ -58,7 +58,7 @@ async def first_rows(view: View, parts: Sequence[Part]) -> list[Row]:
 
 
 async def later_rows(view: View, parts: Sequence[Part], past: Past, place: Place) -> list[Row]:
-    """The rows after ``place``, as of ``past`` (at which the ``parts`` look too); one too many or more when more follows."""
+    """The rows after ``place``, as of ``past`` at which the ``parts`` look too; one too many, when more follows."""
     rows: list[Row] = []
     try:
         for query, plan in parts:

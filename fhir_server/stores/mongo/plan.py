@@ -43,7 +43,7 @@ class Plan(NamedTuple):
             stages.append({"$limit": limit})
         return await view.aggregate("resource", [*stages, {"$project": projection}])
 
-    async def count(self, view: View, most: int = 0) -> int:
+    async def total(self, view: View, most: int = 0) -> int:
         """How many there are, counted no further than ``most`` (0: all)."""
         if not self.stages:
             return await view.count("resource", self.first, limit=most)

@@ -19,8 +19,10 @@ from fhir_server.search.index import IndexValues
 from fhir_server.store import Step
 from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.mongo.batch import Extract
+from fhir_server.stores.mongo.conditions.parts import begins
 from fhir_server.stores.mongo.connection import Document
 from fhir_server.stores.mongo.fields import AFTER, Fields, arm, index_fields
+from fhir_server.stores.mongo.fulltext import forget_texts
 from fhir_server.stores.mongo.session import Session
 from fhir_server.stores.mongo.shards import shard_key
 
@@ -42,7 +44,9 @@ def rebuild(database: Any, blobs: Blobs, extract: Extract, fingerprint: str) -> 
 
     Raises PyMongoError.
     """
-    database.state.update_one({"_id": "store"}, {"$set": {"index": ""}, "$inc": {"g": 1}})
+    database.state.update_one(
+        {"_id": "store"}, {"$set": {"index": ""}, "$inc": {"g": 1}, "$unset": {"x": ""}}
+    )
     count = 0
     for rows in _in_steps(database):
         database.resource.bulk_write([indexed_anew(row, blobs, extract) for row in rows], ordered=False)
@@ -91,6 +95,8 @@ async def index_some(
 ) -> Step:
     """See ``store.Transaction.index``. Half of the time is for the database."""
     deadline = monotonic() + seconds / 2
+    if not after:
+        await forget_texts(session)
     wanted = {"_id": {"$gt": f"{type}/{after}", "$lt": f"{type}/{AFTER}"}, "m": {"$gt": 0}}
     command = {
         "find": "resource",
@@ -133,8 +139,7 @@ async def unindex_some(session: Session, keys: Set[int], limit: int) -> int:
 
 def _having(key: int) -> list[Document]:
     """What finds the resources that have an entry of an arm, each by an index."""
-    stem = {"$gte": arm(key), "$lt": arm(key) + AFTER}
-    texts: list[Document] = [{name: stem} for name in sorted(_TEXTS)]
+    texts: list[Document] = [{name: begins(arm(key))} for name in sorted(_TEXTS)]
     return texts + [{f"{name}.k": key} for name in ("e", "q", "c", "g")]
 
 

@@ -6,7 +6,8 @@ Reads and searches are one call each; writes share transactions (see ``writer``)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import zstandard
 from pymongo import MongoClient
@@ -20,6 +21,7 @@ from fhir_server.stores.mongo.batch import Extract
 from fhir_server.stores.mongo.connection import OPTIONS, Connection, Document, Place
 from fhir_server.stores.mongo.examine import Examiner
 from fhir_server.stores.mongo.faults import cannot_open, unavailable
+from fhir_server.stores.mongo.fulltext import behind
 from fhir_server.stores.mongo.history import Scope, history_page, reached, read_changes
 from fhir_server.stores.mongo.reader import Reader
 from fhir_server.stores.mongo.rebuild import rebuild
@@ -27,8 +29,11 @@ from fhir_server.stores.mongo.search import Searches
 from fhir_server.stores.mongo.setup import prepare
 from fhir_server.stores.mongo.ticks import JoinedReads
 from fhir_server.stores.mongo.transaction import MongoTransaction
-from fhir_server.stores.mongo.view import committed_view
+from fhir_server.stores.mongo.view import View, committed_view
 from fhir_server.stores.mongo.writer import Writer
+from fhir_server.stores.texts import TextIndex, TextsBehind
+
+T = TypeVar("T")
 
 
 class MongoStore:
@@ -55,6 +60,7 @@ class MongoStore:
         self._reader = Reader(self._view, self._blobs)
         self._joined = JoinedReads(self._view, self._reader)
         self._searches = Searches(self._blobs, extract)
+        self._texts = TextIndex(lambda: behind(self._view), self.transaction)
 
     @classmethod
     def open(
@@ -112,24 +118,43 @@ class MongoStore:
 
     async def search(self, query: Query) -> Page:
         """See ``store.Reading.search``."""
-        self.unfinished.require_complete(query)
-        return await self._searches.search(self._view, query)
+        return await self._ask(lambda view: self._searches.search(view, query), (query,))
 
     async def count(self, query: Query) -> int:
         """See ``store.Reading.count``."""
-        self.unfinished.require_complete(query)
-        return await self._searches.count(self._view, query)
+        return await self._ask(lambda view: self._searches.count(view, query), (query,))
 
     async def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None = None) -> Referring:
         """See ``store.Reading.referring``."""
-        for query in queries:
-            self.unfinished.require_complete(query)
-        return await self._searches.referring(self._view, queries, moment)
+        return await self._ask(lambda view: self._searches.referring(view, queries, moment), queries)
 
     async def terms(self, key: int, limit: int) -> list[tuple[str, str]]:
         """See ``store.Reading.terms``."""
         self.unfinished.require_rows(key)
-        return await self._searches.terms(self._view, key, limit)
+        return await self._ask(lambda view: self._searches.terms(view, key, limit))
+
+    async def _ask(self, question: Callable[[View], Awaitable[T]], queries: Sequence[Query] = ()) -> T:
+        """The answer of what is committed; when texts are not indexed yet, that of a transaction which has them.
+
+        While the database looked, an index may have begun to be built anew.
+        """
+        self._require_complete(queries)
+        try:
+            answer = await question(self._view)
+        except TextsBehind:
+            answer = await self._ask_for_texts(question)
+        self._require_complete(queries)
+        return answer
+
+    async def _ask_for_texts(self, question: Callable[[View], Awaitable[T]]) -> T:
+        """Have the texts of everything indexed and ask before anybody writes anything more."""
+        await self._texts.catch_up()
+        async with self.transaction() as transaction:
+            return await transaction.ask(question)
+
+    def _require_complete(self, queries: Sequence[Query]) -> None:
+        for query in queries:
+            self.unfinished.require_complete(query)
 
     async def history(
         self,
@@ -179,6 +204,7 @@ class MongoStore:
 
     async def close(self) -> None:
         """See ``store.Store.close``."""
+        await self._texts.close()
         await self._writer.close()
         await self._connection.close()
 

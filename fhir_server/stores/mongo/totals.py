@@ -69,7 +69,7 @@ async def total_of(view: View, query: Query, totals: Totals) -> int:
 
 
 async def _count(view: View, query: Query) -> int:
-    return sum([await part.plan.count(view) for part in await parts_of(view, query)])
+    return sum([await part.plan.total(view) for part in await parts_of(view, query)])
 
 
 async def _stamp(view: View, types: Iterable[str]) -> Stamp:
@@ -80,12 +80,12 @@ async def _stamp(view: View, types: Iterable[str]) -> Stamp:
 
 async def _estimate(view: View, part: Part) -> int:
     """How many match: exactly when they are few, else by looking at a sample of all writes."""
-    found = await part.plan.count(view, EXACT + 1)
+    found = await part.plan.total(view, EXACT + 1)
     if found <= EXACT:
         return found
-    newest = (await view.find("state", {"_id": "store"}, projection={"s": 1}, limit=1))[0]["s"]
+    newest: int = (await view.find("state", {"_id": "store"}, projection={"s": 1}, limit=1))[0]["s"]
     sample = {"$and": [{"s": {"$in": _spread(newest)}}, part.plan.first]}
-    hits = await part.plan._replace(first=sample).count(view)
+    hits = await part.plan._replace(first=sample).total(view)
     return max(found, hits * newest // SAMPLE)
 
 

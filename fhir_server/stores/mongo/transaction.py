@@ -19,6 +19,7 @@ from fhir_server.stores.mongo.batch import Extract, Stored, Write, gather, requi
 from fhir_server.stores.mongo.documents import METHODS
 from fhir_server.stores.mongo.erase import erase, forget
 from fhir_server.stores.mongo.faults import unavailable
+from fhir_server.stores.mongo.fulltext import behind, index_writes
 from fhir_server.stores.mongo.group import Group, Member
 from fhir_server.stores.mongo.history import Scope, history_page
 from fhir_server.stores.mongo.reader import Reader
@@ -26,6 +27,7 @@ from fhir_server.stores.mongo.rebuild import index_some, unindex_some
 from fhir_server.stores.mongo.search import Searches
 from fhir_server.stores.mongo.view import View
 from fhir_server.stores.mongo.writer import Writer
+from fhir_server.stores.texts import TextsBehind, finish
 
 T = TypeVar("T")
 
@@ -124,14 +126,30 @@ class MongoTransaction:
         return await self.ask(lambda view: self._searches.terms(view, key, limit))
 
     async def ask(self, question: Callable[[View], Awaitable[T]]) -> T:
-        """What ``question`` makes of everything written so far."""
+        """What ``question`` makes of everything written so far, texts included. Raises StoreUnavailable when that
+        is more than can be indexed at once."""
         self._member.has_read = True
 
         async def answer() -> T:
             await self._group.flush(self._member)
             return await question(self._group.view)
 
+        try:
+            return await self._try(answer)
+        except TextsBehind:
+            await finish(await self._try(lambda: behind(self._group.view)), self)
         return await self._try(answer)
+
+    async def index_texts(self, seconds: float) -> int:
+        """Go on with the index of texts for so long; how many writes are left. Searches need it: see ``fulltext``."""
+        group = self._group
+
+        async def index() -> int:
+            await group.flush(self._member)
+            self._member.acted = True
+            return await index_writes(group.session, group.view, self._blobs, self._extract, seconds)
+
+        return await self._try(index)
 
     # ── writing ───────────────────────────────────────────────────────────────
 

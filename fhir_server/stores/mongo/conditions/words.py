@@ -19,7 +19,7 @@ NAMED: Final = 2_000
 """Versions that are named one by one; more are tested."""
 
 
-async def compile(view: View, type: str, clause: Clause, names: Iterator[int]) -> Test:
+async def compile_words(view: View, type: str, clause: Clause, names: Iterator[int]) -> Test:
     """Texts with the words of a value, one after the other. Raises TextsBehind when the index must be built first."""
     await require_texts(view)
     phrases = [_phrase(key, value) for key in clause.parameter.keys for value in clause.values]
