@@ -12,7 +12,6 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
@@ -32,7 +31,7 @@ def main() -> None:
     is_first = place.number == 0
     worker = Worker(place.number, settings.workers, Path(place.folder))
     app = build(settings, prepare=load_demo if is_first and place.demo else None, worker=worker)
-    threading.Thread(target=_stop_with, args=(sys.stdin.buffer,), daemon=True).start()
+    threading.Thread(target=_stop_with, args=(sys.stdin.fileno(),), daemon=True).start()
 
     class Telling(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -48,9 +47,10 @@ def main() -> None:
         sys.exit(3)
 
 
-def _stop_with(supervisor: IO[bytes]) -> None:
+def _stop_with(supervisor: int) -> None:
     """Stop this process, cleanly, when the supervisor's end of the pipe is closed."""
-    supervisor.read()
+    while os.read(supervisor, 1024):
+        continue
     os.kill(os.getpid(), signal.SIGTERM)
 
 
