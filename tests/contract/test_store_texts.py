@@ -32,7 +32,7 @@ from fhir_server.search.query import Clause, Query, TextValue
 from fhir_server.search.types.fulltext import admits
 from fhir_server.search.types.words import words
 from fhir_server.store import Record, Store
-from fhir_server.stores.sqlite import fulltext
+from fhir_server.stores import texts as building
 
 T = "Observation"
 CODE = parameter(T, "code")
@@ -200,15 +200,14 @@ async def test_random_texts_are_found_as_the_words_say(texts: Store, seed: int) 
     await texts.close()
 
 
-# ── how the SQLite store keeps it up to date ──────────────────────────────────
+# ── how it is kept up to date ─────────────────────────────────────────────────
 
 
 async def test_a_large_backlog_is_refused_until_it_is_done(
     texts: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("SOON", 20), ("LITTLE", 0), ("SLICE", 0.0)):
-        monkeypatch.setattr(fulltext, name, value)
-    monkeypatch.setattr("fhir_server.stores.sqlite.transaction.SOON", 20)
+        monkeypatch.setattr(building, name, value)
     await put(texts, *(record(T, f"{number:03}", said="word") for number in range(50)))
     with pytest.raises(StoreUnavailable, match="50 writes are not in it yet") as caught:
         await texts.search(said("word"))
@@ -229,7 +228,7 @@ async def test_building_goes_on_where_it_was_cut_off(
     open_engine: Callable[..., Awaitable[Store]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("SOON", 10), ("LITTLE", 0), ("SLICE", 0.0)):
-        monkeypatch.setattr(fulltext, name, value)
+        monkeypatch.setattr(building, name, value)
     store = await open_engine(_extract)
     await put(store, *(record(T, f"{number:03}", said="word") for number in range(40)))
     with pytest.raises(StoreUnavailable):

@@ -1,4 +1,4 @@
-"""The index of texts: built when it is first needed, brought up to date before each search that needs it.
+"""The index of texts (``stores.texts``) in SQLite.
 
 Writes do nothing for it. A row of the FTS5 table is one version of a resource and has its ``sequence`` as number, so
 that an update or a deletion makes the row of the version before unreachable instead of changing it. ``meta`` keeps the
@@ -11,29 +11,16 @@ key of its arm in front, so that one column serves all parameters.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
-from math import ceil
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
-from fhir_server.errors import StoreUnavailable
 from fhir_server.search.index import CONTENT, NARRATIVE, IndexValues, TextRow
 from fhir_server.stores.blobs import Blobs
+from fhir_server.stores.texts import TextsBehind
 
 Extract = Callable[[str, bytes], IndexValues]
-
-SOON: Final = 4_000
-"""More writes than this take longer than about a second to be indexed: the search is refused meanwhile."""
-LITTLE: Final = 50
-"""So few are indexed by the search itself."""
-SLICE: Final = 0.04
-"""Seconds that the builder keeps the writer's turn."""
-PAUSE: Final = 0.01
-RATE: Final = 3_000
-"""Writes a second that the advice to come back later counts on."""
 
 BOUNDARY: Final = "\ufdd0"
 """Stands between two texts, so that no phrase reaches over; no text has it."""
@@ -56,17 +43,6 @@ _DROP: Final = (
     "INSERT INTO fulltext (fulltext, rowid, narrative, whole, displays) VALUES ('delete', ?, ?, ?, ?)"
 )
 _ADD: Final = "INSERT INTO fulltext (rowid, narrative, whole, displays) VALUES (?, ?, ?, ?)"
-
-
-class TextsBehind(Exception):
-    """There are writes that the index of texts does not know yet."""
-
-
-class Indexing(Protocol):
-    """A transaction of the store, as far as the builder uses it."""
-
-    async def index_texts(self, seconds: float) -> int:
-        """Index for so long; how many writes are left."""
 
 
 # ── the table ─────────────────────────────────────────────────────────────────
@@ -144,56 +120,3 @@ def marked(key: int, words: Iterable[str]) -> list[str]:
     """``words`` as they are kept: those of a display begin with the key of the arm in eight digits."""
     prefix = f"{key:08x}" if key > 0 else ""
     return [f"{prefix}{word}" for word in words]
-
-
-# ── the builder ───────────────────────────────────────────────────────────────
-
-
-class TextIndex:
-    """Brings the index up to date in the background, one slice in each of many transactions."""
-
-    def __init__(
-        self, connection: sqlite3.Connection, transaction: Callable[[], AbstractAsyncContextManager[Indexing]]
-    ) -> None:
-        self._connection = connection
-        self._transaction = transaction
-        self._task: asyncio.Task[None] | None = None
-        self._closed = False
-
-    async def catch_up(self) -> None:
-        """Wait until little is left to be indexed. Raises StoreUnavailable when that takes longer than a second."""
-        left = behind(self._connection)
-        if left <= LITTLE:
-            return
-        task = self._build()
-        if left > SOON:
-            raise too_far_behind(left)
-        await asyncio.shield(task)
-
-    async def close(self) -> None:
-        """Finish the slice that is under way."""
-        self._closed = True
-        if self._task is not None:
-            await asyncio.wait([self._task])
-
-    def _build(self) -> asyncio.Task[None]:
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._run())
-            self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return self._task
-
-    async def _run(self) -> None:
-        left = LITTLE + 1
-        while left > LITTLE and not self._closed:
-            async with self._transaction() as transaction:
-                left = await transaction.index_texts(SLICE)
-            await asyncio.sleep(PAUSE)
-
-
-def too_far_behind(left: int) -> StoreUnavailable:
-    """What a search is told that would have to wait for ``left`` writes to be indexed."""
-    seconds = min(ceil(left / RATE) + 1, 60)
-    return StoreUnavailable(
-        f"the index of texts is being built: {left} writes are not in it yet; repeat this search in {seconds} s",
-        headers={"Retry-After": str(seconds)},
-    )

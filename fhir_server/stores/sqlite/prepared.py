@@ -14,8 +14,9 @@ from typing import Final, NamedTuple, TypeVar
 from fhir_server.search.query import Clause, Criterion, Query
 from fhir_server.stores.sqlite.conditions.parts import Values
 from fhir_server.stores.sqlite.plan import Plan
-from fhir_server.stores.sqlite.stamps import Stamp, stamp_of, types_of
+from fhir_server.stores.sqlite.stamps import Stamp, stamp_of
 from fhir_server.stores.sqlite.symbols import UNKNOWN, Symbols
+from fhir_server.stores.stamps import types_of
 
 T = TypeVar("T")
 

@@ -19,7 +19,6 @@ from fhir_server.store import Explanation, Page, Record, Referring
 from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.cursor import Place, context_of, read_cursor
 from fhir_server.stores.memos import Memos
-from fhir_server.stores.sqlite.conditions.words import asks_for_texts
 from fhir_server.stores.sqlite.explain import explain
 from fhir_server.stores.sqlite.faults import is_interrupted, unavailable
 from fhir_server.stores.sqlite.history import History, Scope
@@ -32,6 +31,7 @@ from fhir_server.stores.sqlite.search import Cut, Search, first_page, later_page
 from fhir_server.stores.sqlite.several import merged_page, place_of
 from fhir_server.stores.sqlite.symbols import UNKNOWN, Symbols
 from fhir_server.stores.sqlite.totals import Totals
+from fhir_server.stores.stamps import asks_for_texts
 
 METHODS: Final = ("DELETE", "POST", "PUT", "PATCH")
 """``resource.method`` is the place in this tuple: 0 means deleted."""

@@ -7,10 +7,9 @@ as long as the stamp is the same.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final
 
-from fhir_server.search.query import AllOf, AnyOf, Chain, Criterion, Has, Not, Query
 from fhir_server.stores.sqlite.symbols import Symbols
 
 _NEWEST: Final = "SELECT ifnull(max(sequence), 0) FROM log WHERE tid = ?"
@@ -18,13 +17,6 @@ _ERASED: Final = "SELECT value FROM meta WHERE name = 'erased'"
 _MARK: Final = "INSERT INTO meta VALUES ('erased', ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 
 Stamp = tuple[Any, ...]
-
-
-def types_of(query: Query) -> tuple[str, ...]:
-    """The types that ``query`` looks at, those of related resources among them."""
-    parts = query.parts or (query,)
-    related = _related([criterion for part in parts for criterion in part.clauses])
-    return tuple(dict.fromkeys([*(part.type for part in parts), *related]))
 
 
 def stamp_of(connection: sqlite3.Connection, symbols: Symbols, types: Iterable[str]) -> Stamp:
@@ -36,14 +28,3 @@ def stamp_of(connection: sqlite3.Connection, symbols: Symbols, types: Iterable[s
 def leave_mark(connection: sqlite3.Connection, mark: str) -> None:
     """Answers have changed without a write: what was worked out is good no more. ``mark`` is never used twice."""
     connection.execute(_MARK, (mark,))
-
-
-def _related(criteria: Iterable[Criterion]) -> Iterator[str]:
-    for criterion in criteria:
-        if isinstance(criterion, Chain | Has):
-            yield criterion.type
-            yield from _related((criterion.criterion,))
-        elif isinstance(criterion, AnyOf | AllOf):
-            yield from _related(criterion.criteria)
-        elif isinstance(criterion, Not):
-            yield from _related((criterion.criterion,))

@@ -23,7 +23,7 @@ from fhir_server.stores.sqlite.batch import Extract
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.examine import examine
 from fhir_server.stores.sqlite.faults import is_busy, unavailable
-from fhir_server.stores.sqlite.fulltext import TextIndex, TextsBehind
+from fhir_server.stores.sqlite.fulltext import behind
 from fhir_server.stores.sqlite.history import read_changes, read_reached
 from fhir_server.stores.sqlite.migrations import migrate
 from fhir_server.stores.sqlite.queue import Queue
@@ -37,6 +37,7 @@ from fhir_server.stores.sqlite.soundness import require_room, require_sound
 from fhir_server.stores.sqlite.totals import Totals
 from fhir_server.stores.sqlite.transaction import SqliteTransaction
 from fhir_server.stores.sqlite.writer import Writer
+from fhir_server.stores.texts import TextIndex, TextsBehind
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class SqliteStore:
             connection, self._blobs, symbols, extract, memos, PATIENCE, totals, RecentRecords()
         )
         self._slow = SlowReader(lambda: opened(SLOW_CACHE), symbols, extract, memos, totals)
-        self._texts = TextIndex(connection, self.transaction)
+        self._texts = TextIndex(self._texts_behind, self.transaction)
         self._checkpoints.start()
 
     @classmethod
@@ -220,6 +221,9 @@ class SqliteStore:
         for query in queries:
             self.unfinished.require_complete(query)
         return answer
+
+    async def _texts_behind(self) -> int:
+        return behind(self._reader.connection)
 
     async def _ask_for_texts(self, question: Callable[[Reader], T]) -> T:
         """Have the texts of everything indexed and ask before anybody writes anything more."""

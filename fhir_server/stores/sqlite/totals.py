@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 import orjson
 
 from fhir_server.search.query import Query
-from fhir_server.stores.sqlite.conditions.words import asks_for_texts
 from fhir_server.stores.sqlite.plan import Plan, candidates
-from fhir_server.stores.sqlite.stamps import Stamp, stamp_of, types_of
+from fhir_server.stores.sqlite.stamps import Stamp, stamp_of
 from fhir_server.stores.sqlite.symbols import UNKNOWN, Symbols
+from fhir_server.stores.stamps import asks_for_texts, types_of
 
 MOST: Final = 2_048
 EXACT: Final = 20_000

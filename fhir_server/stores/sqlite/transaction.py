@@ -17,11 +17,12 @@ from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.sqlite.batch import Batch, Extract
 from fhir_server.stores.sqlite.erase import Eraser
 from fhir_server.stores.sqlite.faults import unavailable
-from fhir_server.stores.sqlite.fulltext import SLICE, SOON, TextsBehind, behind, index_writes, too_far_behind
+from fhir_server.stores.sqlite.fulltext import behind, index_writes
 from fhir_server.stores.sqlite.index_check import Difference, repair
 from fhir_server.stores.sqlite.reader import Reader
 from fhir_server.stores.sqlite.rebuild import Part, index_some, unindex_some
 from fhir_server.stores.sqlite.writer import Group, Writer
+from fhir_server.stores.texts import TextsBehind, finish
 
 T = TypeVar("T")
 
@@ -143,11 +144,7 @@ class SqliteTransaction:
         try:
             return question(self._reader)
         except TextsBehind:
-            left = behind(self._writer.connection)
-        if left > SOON:
-            raise too_far_behind(left)
-        while left > 0:
-            left = await self.index_texts(SLICE)
+            await finish(behind(self._writer.connection), self)
         return await self._writer.in_thread(lambda: question(self._reader))
 
     async def touch(self) -> None:

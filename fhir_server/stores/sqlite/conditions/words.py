@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from fhir_server.search.index import CONTENT, NARRATIVE
-from fhir_server.search.query import AllOf, AnyOf, Clause, Criterion, TextValue
-from fhir_server.search.types import fulltext
+from fhir_server.search.query import Clause, TextValue
 from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Scope
 from fhir_server.stores.sqlite.fulltext import marked, require_texts
 
@@ -31,17 +30,6 @@ def compile(scope: Scope, clause: Clause) -> Condition:
     values = (found, scope.tid)
     arm = Arm(_CURRENT.format("t"), _FOUND.format("t"), values, ordered=False, unique=True)
     return Condition((arm,), Probe(_PROBE, values))
-
-
-def asks_for_texts(criterion: Criterion) -> bool:
-    """True when the index of texts is needed to decide ``criterion``."""
-    match criterion:
-        case Clause():
-            return criterion.modifier == fulltext.MODIFIER
-        case AnyOf() | AllOf():
-            return any(map(asks_for_texts, criterion.criteria))
-        case _:
-            return asks_for_texts(criterion.criterion)
 
 
 def _phrase(key: int, value: TextValue) -> str:
