@@ -47,7 +47,7 @@ async def back_up(store: Store, folder: Path, now: datetime, told: Told) -> int:
             write_manifest(folder, manifest)
             told(records[-1].sequence)
             count += len(records)
-        manifest.moments.append(Moment(now.isoformat(timespec="milliseconds"), sequence, number))
+        _note(manifest, Moment(now.isoformat(timespec="milliseconds"), sequence, number))
         write_manifest(folder, manifest)
     return count
 
@@ -57,6 +57,13 @@ def _new(folder: Path) -> Manifest:
     if foreign:
         raise Conflict(f"{folder} has files, but no {MANIFEST}: choose an empty folder")
     return Manifest(parts=[], moments=[])
+
+
+def _note(manifest: Manifest, moment: Moment) -> None:
+    """Add ``moment``; where nothing was written since the last one, it takes its place."""
+    if manifest.moments and manifest.moments[-1].sequence == moment.sequence:
+        manifest.moments.pop()
+    manifest.moments.append(moment)
 
 
 async def _in_parts(records: Records) -> AsyncIterator[list[Record]]:

@@ -20,6 +20,7 @@ from pymongo.errors import OperationFailure
 
 from fhir_server.errors import StoreUnavailable
 from fhir_server.stores.mongo.documents import DOCUMENTS, SCHEMA
+from fhir_server.stores.mongo.migrations import migrate
 
 OLDEST: Final = 17
 """The wire version of MongoDB 6.0, the oldest that is used."""
@@ -50,7 +51,9 @@ def prepare(client: MongoClient[dict[str, Any]], name: str) -> list[str]:
         )
     there = {each["name"]: each for each in database.list_collections()}
     drift = [line for document in DOCUMENTS for line in _prepare(database, document, there)]
-    if state is None:
+    if state is not None:
+        migrate(database, state["schema"])
+    else:
         database.state.update_one({"_id": "store"}, {"$setOnInsert": _EMPTY}, upsert=True)
     return drift
 
