@@ -207,5 +207,16 @@ class State(Document):  # type: ignore[misc]
     meta: Final = {"collection": "state", "auto_create_index": False, "indexes": []}
 
 
-DOCUMENTS: Final[tuple[Any, ...]] = (Resource, History, Text, State)
+class Server(Document):  # type: ignore[misc]
+    """A server that lives: when it ``told`` so last (milliseconds of the database), and the ``session`` of its
+    transactions. See ``presence``."""
+
+    key = StringField(primary_key=True)
+    session = BinaryField(db_field="l", required=True)
+    told = LongField(db_field="a", required=True)
+
+    meta: Final = {"collection": "server", "auto_create_index": False, "indexes": []}
+
+
+DOCUMENTS: Final[tuple[Any, ...]] = (Resource, History, Text, State, Server)
 """Every collection that the store has."""

@@ -27,6 +27,7 @@ from fhir_server.errors import StoreUnavailable
 from fhir_server.stores.mongo.batch import Counters, Documents
 from fhir_server.stores.mongo.connection import Connection, Document
 from fhir_server.stores.mongo.faults import SOON, is_conflict
+from fhir_server.stores.mongo.presence import Presence
 
 T = TypeVar("T")
 
@@ -34,6 +35,9 @@ PATIENCE: Final = 10.0
 """Seconds to wait for the groups of other servers, and for the outcome of a commit."""
 PAUSES: Final = (0.001, 0.03)
 """Seconds between two attempts, at first and at most."""
+
+LOOKED_AFTER: Final = 1.0
+"""Seconds of waiting after which one looks whether a server that is gone has left something open."""
 
 _PASSING: Final = "TransientTransactionError"
 _UNKNOWN: Final = "UnknownTransactionCommitResult"
@@ -50,6 +54,7 @@ class Session:
         self.state: Document | None = None
         self.kept = Counters(0, 0, 0)
         self._session: AsyncClientSession | None = None
+        self._presence = Presence(connection)
         self._one_by_one = asyncio.Lock()
 
     @property
@@ -64,6 +69,7 @@ class Session:
         """
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + PATIENCE, PAUSES[0]
+        look = loop.time() + LOOKED_AFTER
         while True:
             try:
                 return await self._begin(numbers, latest)
@@ -74,12 +80,17 @@ class Session:
                     raise StoreUnavailable("other servers keep writing: send again", headers=SOON) from error
                 if late or isinstance(error, ServerSelectionTimeoutError) or not may_succeed(error):
                     raise
+            if loop.time() > look:
+                look = loop.time() + LOOKED_AFTER
+                await self._presence.clear_away()
             await asyncio.sleep(uniform(0, pause))  # noqa: S311
             pause = min(pause * 2, PAUSES[1])
 
     async def _begin(self, numbers: Mapping[str, int], latest: int) -> Document:
         if self._session is None:
-            self._session = self.connection.client.start_session()
+            session = self.connection.client.start_session()
+            await self._presence.announce(session)
+            self._session = session
         await self._session.start_transaction(ReadConcern("snapshot"), self.connection.concern)
         found = await self.run(
             {
@@ -169,6 +180,7 @@ class Session:
         """Undo what is open and let go."""
         await self.abort()
         await self._renew()
+        await self._presence.close()
 
     async def _renew(self) -> None:
         """After a failure: nothing of the old session is to meet what comes."""
