@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fhir_server.cli.failures import UsageFault
+from fhir_server.errors import NotFound
 from fhir_server.interactions.context import Server
 from fhir_server.keeping import restoring
 from fhir_server.keeping.backup import back_up
@@ -123,11 +124,14 @@ def check(
 
 @asynccontextmanager
 async def reading(url: str | None) -> AsyncIterator[Server]:
-    """A store as it is, for reading."""
+    """A store as it is, for reading. Raises NotFound for one that has nothing: a wrong address opens a new store."""
     from fhir_server.app import opened
     from fhir_server.settings import Settings
 
-    async with opened(Settings(store=url) if url else Settings(), reindex=False) as server:
+    settings = Settings(store=url) if url else Settings()
+    async with opened(settings, reindex=False) as server:
+        if await server.store.reached() == (0, 0):
+            raise NotFound(f"there is nothing in {settings.shown_store}: is the address right?")
         yield server
 
 

@@ -215,12 +215,16 @@ async def test_a_check_names_what_is_wrong_and_repairs_it(tmp_path: Path) -> Non
 
 async def test_wrong_use_is_told(tmp_path: Path) -> None:
     here = url(tmp_path, "a")
+    await write(here, "p1")
     rows: list[tuple[list[str], type[Exception]]] = [
         (["copy", "--from", here, "--to", here], UsageFault),
         (["restore", str(tmp_path), "--to", here], NotFound),
         (["restore", str(tmp_path), "--to", here, "--until", "yesterday"], UsageFault),
         (["restore", str(tmp_path), "--to", here, "--until", "2026-11-25T10:00:00"], UsageFault),
         (["backup", str(tmp_path), "--store", here], Conflict),
+        (["backup", str(tmp_path / "new"), "--store", url(tmp_path, "nowhere")], NotFound),
+        (["copy", "--from", url(tmp_path, "nowhere"), "--to", here], NotFound),
+        (["check", "--store", url(tmp_path, "nowhere")], NotFound),
     ]
     for arguments, error in rows:
         assert isinstance((await run(*arguments)).exception, error), arguments
