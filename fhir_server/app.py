@@ -283,7 +283,7 @@ def _open_http(
     endpoint = Endpoint(server, admission, metrics, base_url=fhir_base(settings), max_body=settings.max_body)
     site = build_site(server.store.check, metrics, lambda: gauges(server))
     known = clients.Clients(server.store, server.now, server.new_id)
-    site.include_router(token_router(known, issued, Backoff(server.now)))
+    site.include_router(token_router(known, issued, Backoff(server.now, settings.workers)))
     site.include_router(http.router(server, lambda: mappings, admission, max_body=settings.max_body))
     site.include_router(documentation_router(OpenApi(server, ROUTES, site.openapi)))
     front = Front(endpoint, site)

@@ -25,10 +25,14 @@ class _Tally:
 
 
 class Backoff:
-    """Counts failures per key and says when the next attempt is allowed."""
+    """Counts failures per key and says when the next attempt is allowed.
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    ``among``: so many processes share the guesses of one sender, so each of them lets pass so many fewer.
+    """
+
+    def __init__(self, now: Callable[[], datetime], among: int = 1) -> None:
         self._now = now
+        self._free = max(1, FREE_FAILURES // among)
         self._tallies: dict[Hashable, _Tally] = {}
 
     def check(self, key: Hashable) -> None:
@@ -44,8 +48,8 @@ class Backoff:
         """Note a failure of ``key``."""
         tally = self._tallies.pop(key, None) or _Tally()
         tally.failures += 1
-        if tally.failures >= FREE_FAILURES:
-            wait = min(2.0 ** min(tally.failures - FREE_FAILURES, 16), LONGEST_WAIT)
+        if tally.failures >= self._free:
+            wait = min(2.0 ** min(tally.failures - self._free, 16), LONGEST_WAIT)
             tally.until = self._now().timestamp() + wait
         if len(self._tallies) >= MOST_KEYS:
             del self._tallies[next(iter(self._tallies))]
