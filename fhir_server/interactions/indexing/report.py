@@ -50,17 +50,12 @@ def _counts(progress: Progress) -> list[Json]:
 
 
 def _parameters(registry: Registry) -> Iterator[list[Json]]:
-    for type in sorted(registry.definitions.resource_types):
-        for parameter in registry.parameters(type).values() if _concerns(registry, type) else ():
+    held = {progress.type for progress in registry.unfinished.values()}
+    for type in sorted(registry.definitions.resource_types & (held | registry.custom_types)):
+        for parameter in registry.parameters(type).values():
             progress = registry.unfinished.concerns(parameter)
             if progress is not None or not registry.is_standard(parameter.url):
                 yield _parameter(parameter, progress)
-
-
-def _concerns(registry: Registry, type: str) -> bool:
-    """Whether anything can be said of ``type``: most types need not be compiled for it."""
-    held = {progress.type for progress in registry.unfinished.values()}
-    return type in held or type in registry.custom_types
 
 
 def _parameter(parameter: SearchParameter, progress: Progress | None) -> list[Json]:
