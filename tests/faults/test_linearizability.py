@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -15,6 +16,9 @@ import pytest
 from clients import KEYS, Client, histories
 from linearizability import Operation, check
 from served import Served
+
+Disturb = Callable[[Served, float], Awaitable[int]]
+"""Does harm until a moment; how often."""
 
 CLIENTS = 16
 SHORT, LONG = 30.0, 600.0
@@ -46,7 +50,7 @@ async def _load_and_check(folder: Path, store: str, seconds: float) -> None:
     server.start()
     try:
         await server.ready()
-        operations, kills = await _load(server, seconds)
+        operations, kills = await _load(server, seconds, _kill_until)
         server.kill_all()
         server.start()
         await server.ready()
@@ -63,8 +67,47 @@ async def _load_and_check(folder: Path, store: str, seconds: float) -> None:
     assert all(len(kept[key]) > 10 for key in KEYS), outcomes
 
 
-async def _load(server: Served, seconds: float) -> tuple[list[Operation], int]:
-    """What all clients did in ``seconds``, and how often the server was killed meanwhile."""
+async def test_a_primary_that_is_killed_or_steps_down_costs_no_acknowledged_write(tmp_path: Path) -> None:
+    try:
+        with mongod.replica_set(members=3, journaled=True) as members:
+            await _lose_primaries(tmp_path, members)
+    except mongod.NotHere as error:
+        pytest.skip(f"no MongoDB server can be run here: {error}")
+
+
+async def _lose_primaries(folder: Path, members: mongod.ReplicaSet) -> None:
+    async def disturb(server: Served, end: float) -> int:
+        """A primary steps down, the next one is killed and started again, and so on."""
+        times = 0
+        while monotonic() < end:
+            await asyncio.sleep(4)
+            if times % 2:
+                primary = await asyncio.to_thread(members.primary)
+                await asyncio.to_thread(primary.kill)
+                await asyncio.sleep(3)
+                await asyncio.to_thread(primary.start)
+            else:
+                await asyncio.to_thread(members.step_down)
+            times += 1
+        return times
+
+    server = Served(folder, mongod.with_database(members.uri, "fhir"), WORKERS)
+    server.start()
+    try:
+        await server.ready()
+        operations, times = await _load(server, SHORT, disturb)
+        await server.ready()
+        async with httpx.AsyncClient(base_url=server.base, trust_env=False, timeout=60) as http:
+            kept = await histories(http)
+    finally:
+        server.stop()
+    assert check(operations, kept) == []
+    assert times >= 3
+    assert all(len(kept[key]) > 10 for key in KEYS)
+
+
+async def _load(server: Served, seconds: float, disturb: Disturb) -> tuple[list[Operation], int]:
+    """What all clients did in ``seconds``, and how often they were disturbed meanwhile."""
     operations: list[Operation] = []
     end = monotonic() + seconds
     limits, timeout = httpx.Limits(max_connections=1), httpx.Timeout(60)
@@ -79,9 +122,9 @@ async def _load(server: Served, seconds: float) -> tuple[list[Operation], int]:
                     await asyncio.sleep(0.1)
 
     clients = [asyncio.create_task(work(number)) for number in range(CLIENTS)]
-    kills = await _kill_until(server, end)
+    times = await disturb(server, end)
     await asyncio.gather(*clients)
-    return operations, kills
+    return operations, times
 
 
 async def _kill_until(server: Served, end: float) -> int:

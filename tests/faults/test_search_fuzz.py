@@ -5,25 +5,18 @@ Time is the processor's, so that a loaded machine does not fail a test.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
-from pathlib import Path
-from time import process_time
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 import pytest
-from direct import Client
+from direct import Running, running
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fhir_server.app import App, build
-from fhir_server.rest.openapi.examples import ID, example
-from fhir_server.settings import Settings
+from fhir_server.rest.openapi.examples import ID
 
-ROOT = Path(__file__).parents[2]
 SLOWEST = 2.0
 TYPES = (
     "Patient",
@@ -79,43 +72,13 @@ CONTROLS = (
 )
 
 
-class Server:
-    """The application in a loop of its own, which hypothesis' examples are run in."""
-
-    def __init__(self, folder: Path) -> None:
-        self.runner = asyncio.Runner()
-        self.stack = AsyncExitStack()
-        self.store = f"sqlite:///{folder}/fhir.db"
-        self.app: App
-        self.client: Client
-
-    async def start(self) -> None:
-        folders: Any = {"profiles": ROOT / "profiles", "mappings": ROOT / "mappings"}
-        wanted = Settings(store=self.store, durability="normal", mllp_port=0, auth="off", **folders)
-        self.app = await self.stack.enter_async_context(build(wanted).running())
-        self.client = Client(self.app.asgi, "")
-        for type in TYPES:
-            data = {"resourceType": type, "id": ID, **example(self.app.server.definitions, type)}
-            status, _ = await self.client("PUT", f"/fhir/{type}/{ID}", body=orjson.dumps(data))
-            assert status == 201
-
-    def ask(self, method: str, path: str, query: str = "", **body: Any) -> tuple[int, Any, float]:
-        """Status, answer, and the seconds that all threads worked for it."""
-        before = process_time()
-        status, answer = self.runner.run(self.client(method, path, query, **body))
-        return status, answer, process_time() - before
-
-
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("fuzz"))
-    with running.runner:
-        running.runner.run(running.start())
-        yield running
-        running.runner.run(running.stack.aclose())
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("fuzz"), TYPES) as found:
+        yield found
 
 
-def check(server: Server, path: str, query: str) -> int:
+def check(server: Running, path: str, query: str) -> int:
     """The status of an answer that is as it must be, by GET and as a form."""
     status, answer, seconds = server.ask("GET", path, query)
     assert status < 500, (path, query[:500], answer)
@@ -178,11 +141,11 @@ def pairs(draw: st.DrawFn, codes: tuple[str, ...]) -> str:
     return f"{quote(name)}={quote(value)}{draw(BYTES | st.just(''))}"
 
 
-def codes_of(server: Server, type: str) -> tuple[str, ...]:
+def codes_of(server: Running, type: str) -> tuple[str, ...]:
     return (*sorted(server.app.server.parameters.parameters(type)), *CONTROLS)
 
 
-def fuzz(server: Server, examples: int) -> set[int]:
+def fuzz(server: Running, examples: int) -> set[int]:
     """The statuses of ``examples`` searches."""
     seen: set[int] = set()
 
@@ -206,16 +169,16 @@ def fuzz(server: Server, examples: int) -> set[int]:
     return seen
 
 
-def test_no_search_is_a_bug(server: Server) -> None:
+def test_no_search_is_a_bug(server: Running) -> None:
     assert {200, 400} <= fuzz(server, 600)
 
 
 @pytest.mark.long
-def test_no_search_is_a_bug_long(server: Server) -> None:
+def test_no_search_is_a_bug_long(server: Running) -> None:
     assert {200, 400} <= fuzz(server, 8_000)
 
 
-def test_the_check_can_fail(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_can_fail(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: Any) -> None:
         raise RuntimeError("a bug")
 
@@ -301,7 +264,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_search_is_answered(server: Server, case: str) -> None:
+def test_a_hostile_search_is_answered(server: Running, case: str) -> None:
     type, query = HOSTILE[case]
     status, answer, seconds = server.ask("GET", f"/fhir/{type}" if type else "/fhir", query)
     assert status < 500, answer
