@@ -21,7 +21,7 @@ Disturb = Callable[[Served, float], Awaitable[int]]
 """Does harm until a moment; how often."""
 
 CLIENTS = 16
-SHORT, LONG = 30.0, 600.0
+SHORT, LONG, ELECTIONS = 30.0, 600.0, 20.0
 """Seconds of load."""
 WORKERS = 2
 
@@ -95,14 +95,14 @@ async def _lose_primaries(folder: Path, members: mongod.ReplicaSet) -> None:
     server.start()
     try:
         await server.ready()
-        operations, times = await _load(server, SHORT, disturb)
+        operations, times = await _load(server, ELECTIONS, disturb)
         await server.ready()
         async with httpx.AsyncClient(base_url=server.base, trust_env=False, timeout=60) as http:
             kept = await histories(http)
     finally:
         server.stop()
     assert check(operations, kept) == []
-    assert times >= 3
+    assert times >= 2
     assert all(len(kept[key]) > 10 for key in KEYS)
 
 
