@@ -46,6 +46,10 @@ READ_CACHE = 24 * 1024
 SLOW_CACHE = 8 * 1024
 """SQLite's page caches in kB."""
 
+RECOVERY = 1000
+"""Milliseconds that a reader waits while another process repairs the log of one that was killed: nothing else locks
+readers out."""
+
 PATIENCE = 0.03
 """Seconds that a search may keep the event loop."""
 
@@ -75,6 +79,7 @@ class SqliteStore:
             wait_for_disk=durability == "full",
         )
         connection = opened(READ_CACHE)
+        connection.execute(f"PRAGMA busy_timeout = {RECOVERY:d}")
         symbols, memos, totals = self._writer.symbols, Memos(), Totals()
         self._reader = Reader(
             connection, self._blobs, symbols, extract, memos, PATIENCE, totals, RecentRecords()
