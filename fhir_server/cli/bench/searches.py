@@ -14,20 +14,21 @@ import httpx
 from fhir_server.cli.bench.generator import Plan
 from fhir_server.cli.bench.rows import DIFFERENT, request
 
-LOINC = "http://loinc.org|"
-HEIGHT = LOINC + "8302-2"
-CODES = ("8302-2", "29463-7", "8867-4", "9279-1")
-"""Codes that both data sets have for every patient: height, weight, heart rate, respiratory rate."""
+HEIGHT = "http://loinc.org|8302-2"
+MOST_CODES = 16
+PAGE = 20
 HIT = b'"mode":"match"'
 Json = dict[str, Any]
 
 
 class Facts(NamedTuple):
-    """What there is: patients' ids and identifiers (``system|value``), and heights with their year."""
+    """What there is: patients' ids and identifiers (``system|value``), heights with their year, and the codes
+    (``system|code``) of measurements of which there are at least PAGE."""
 
     patients: Sequence[str]
     identifiers: Sequence[str]
     heights: Sequence[tuple[float, int]]
+    codes: Sequence[str]
 
 
 async def discover(http: httpx.AsyncClient, base: str) -> Facts:
@@ -39,9 +40,23 @@ async def discover(http: httpx.AsyncClient, base: str) -> Facts:
     people = await _resources(http, f"{base}/Patient?_id={','.join(ids)}&_count={DIFFERENT}")
     named = [f"{one['identifier'][0]['system']}|{one['identifier'][0]['value']}" for one in people]
     measured = [(each["valueQuantity"]["value"], int(each["effectiveDateTime"][:4])) for each in heights]
-    if not (ids and named and measured):
+    codes = await _codes(http, base, ids)
+    if not (ids and named and measured and codes):
         raise OSError("the benchmark's data set has no patients with heights: is it loaded?")
-    return Facts(ids, named, measured)
+    return Facts(ids, named, measured, codes)
+
+
+async def _codes(http: httpx.AsyncClient, base: str, patients: Sequence[str]) -> list[str]:
+    """What these patients were measured for, as far as there is a page of it."""
+    named = ",".join(f"Patient/{id}" for id in patients[:PAGE])
+    found = await _resources(http, f"{base}/Observation?patient={named}&_count={DIFFERENT}")
+    codings = [each["code"]["coding"][0] for each in found if "coding" in each["code"]]
+    kept: list[str] = []
+    for code in dict.fromkeys(f"{each['system']}|{each['code']}" for each in codings):
+        answer = await http.get(f"{base}/Observation?code={_q(code)}&_summary=count")
+        if answer.json()["total"] >= PAGE and len(kept) < MOST_CODES:
+            kept.append(code)
+    return kept
 
 
 async def _resources(http: httpx.AsyncClient, url: str) -> list[Json]:
@@ -84,17 +99,17 @@ def _chain(token: str, facts: Facts) -> Plan:
 
 
 def _has(token: str, facts: Facts) -> Plan:
-    urls = [f"Patient?_has:Observation:patient:code={_q(LOINC + code)}&_count=10" for code in CODES]
-    return Plan(_gets(token, urls), 200, HIT, times=10)
+    urls = [f"Patient?_has:Observation:patient:code={_q(code)}&_count=10" for code in facts.codes]
+    return Plan(_gets(token, urls), 200, HIT)
 
 
 def _include(token: str, facts: Facts) -> Plan:
-    urls = [f"Observation?code={_q(LOINC + code)}&_include=Observation:subject&_count=20" for code in CODES]
-    return Plan(_gets(token, urls), 200, HIT, times=20)
+    urls = [f"Observation?code={_q(code)}&_include=Observation:subject&_count={PAGE}" for code in facts.codes]
+    return Plan(_gets(token, urls), 200, HIT, times=PAGE)
 
 
 def _count(token: str, facts: Facts) -> Plan:
-    urls = [f"Observation?code={_q(LOINC + code)}&_summary=count" for code in CODES]
+    urls = [f"Observation?code={_q(code)}&_summary=count" for code in facts.codes]
     return Plan(_gets(token, urls), 200, b'"total":')
 
 
