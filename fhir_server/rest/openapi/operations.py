@@ -21,7 +21,7 @@ from fhir_server.rest.openapi.schemas import ANY_RESOURCE, reference_to
 from fhir_server.search.registry import Registry
 
 Json = dict[str, Any]
-CALLING = ("NotFound", "NotSupported", "PreconditionRequired")
+CALLING = ("NotFound", "Gone", "NotSupported", "PreconditionRequired")
 PREFIXES = {"system": "/", "type": "/{type}/", "instance": "/{type}/{{id}}/"}
 
 

@@ -39,15 +39,17 @@ def _header(name: str, text: str, **schema: Any) -> Json:
     return query_parameter(name, text, **schema) | {"in": "header"}
 
 
-def _part(name: str, text: str, example: str) -> Json:
-    return query_parameter(name, text) | {"in": "path", "required": True, "example": example}
+def _part(name: str, text: str, example: str, pattern: str) -> Json:
+    shown = query_parameter(name, text, pattern=f"^{pattern}$")
+    return shown | {"in": "path", "required": True, "example": example}
 
 
+ID_PATTERN = r"[A-Za-z0-9\-.]{1,64}"
 ANSWERS = ["return=minimal", "return=representation", "return=OperationOutcome"]
 SHARED: Mapping[str, Json] = {
-    "id": _part("id", "the logical id", ID),
-    "version": _part("version", "the version id", "1"),
-    "member": _part("member", "the type of the resources that are searched", "Observation"),
+    "id": _part("id", "the logical id", ID, ID_PATTERN),
+    "version": _part("version", "the version id", "1", ID_PATTERN),
+    "member": _part("member", "the type of the resources that are searched", "Observation", "[A-Z][A-Za-z]+"),
     "_type": query_parameter(
         "_type", "the types that are searched, separated by commas; without it all of them"
     ),
