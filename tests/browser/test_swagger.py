@@ -130,7 +130,9 @@ def test_nothing_comes_from_another_host(swagger: Swagger) -> None:
 
 
 def test_what_comes_from_another_host_would_be_seen(swagger: Swagger) -> None:
-    other = Swagger(swagger.page.context.new_page(), swagger.base, "")
+    browser = swagger.page.context.browser
+    assert browser is not None
+    other = Swagger(browser.new_page(), swagger.base, "")
     other.listen()
     other.page.set_content("<img src='http://elsewhere.invalid/x.png'>")
     assert hosts(other) == {"elsewhere.invalid"}
