@@ -36,7 +36,7 @@ ENGINES: Mapping[str, tuple[str, Open]] = {
 """Name → the fixture that says where a database of a test may be, and what opens it there."""
 LIMITS = {
     choice: {"FEW": 1, "MANY": 2},
-    relations: {"NAMED": 0},
+    relations: {"NAMED": 0, "REFERRING": 0},
     sorting: {"SORTED_WHOLE": 1, "SORTED_COSTLY": 1, "MANY": 2},
     term: {"SEVERAL": 1},
 }

@@ -22,7 +22,11 @@ from fhir_server.stores.sqlite.conditions.term import FEW_TYPES, SEVERAL, Wanted
 from fhir_server.stores.sqlite.symbols import UNKNOWN
 
 NAMED: Final = 64
-"""Related resources that are named one by one; more are tested."""
+"""Resources a chain leads to that are named one by one; more are tested."""
+
+REFERRING: Final = 1_000
+"""Resources ``_has`` asks for whose targets are named one by one. More than of a chain: there are never more targets
+than sources, and testing is dear when the first candidates have none."""
 
 APART: Final = 256
 """Rows that are looked up one by one, each newest first; more go to SQLite as one list."""
@@ -37,7 +41,7 @@ def chain(scope: Scope, relation: Chain, inner: Choice) -> Condition:
     """``subject:Patient.name=…``; ``inner`` are the conditions of the resources referred to."""
     if inner.scope.tid == UNKNOWN:
         return NOTHING
-    rids, old = _few(inner), scope.then.ids(relation) if scope.then else ()
+    rids, old = _few(inner, NAMED), scope.then.ids(relation) if scope.then else ()
     if rids is None:
         now = _along_own_references(relation, inner)
         return Condition((), any_of([now, _to(relation, inner, old).probe]) if old else now)
@@ -58,7 +62,7 @@ def has(scope: Scope, relation: Has, inner: Choice) -> Condition:
     """``_has:Observation:patient:code=…``; ``inner`` are the conditions of the resources that refer."""
     if inner.scope.tid == UNKNOWN:
         return NOTHING
-    rids, old = _few(inner), _known(scope, scope.then.targets(relation, scope.tid) if scope.then else ())
+    rids, old = _few(inner, REFERRING), _known(scope, scope.then.targets(relation, scope.tid) if scope.then else ())
     if rids is None:
         now = _along_references_to_it(scope, relation, inner)
         return Condition((), any_of([now, _listed(old).probe]) if old else now)
@@ -117,10 +121,10 @@ def _nested(form: str, keys: Iterable[int], values: Values, inner: Choice) -> Pr
     return Probe(where, (*values, *(value for probe in probes for value in probe.values)))
 
 
-def _few(choice: Choice) -> list[int] | None:
-    """All that satisfy ``choice``; None when there are more than NAMED."""
-    found = _found(choice, NAMED + 1)
-    return sorted(found) if len(found) <= NAMED else None
+def _few(choice: Choice, most: int) -> list[int] | None:
+    """All that satisfy ``choice``; None when there are more than ``most``."""
+    found = _found(choice, most + 1)
+    return sorted(found) if len(found) <= most else None
 
 
 def _found(choice: Choice, enough: int = GREATEST) -> set[int]:
