@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -212,9 +212,6 @@ class Store(Reading, Protocol):
         (as ``FHIR_DURABILITY`` says) and visible to every later read. Transactions are serialisable:
         what one has read cannot be changed by another before it ends."""
 
-    async def explain(self, query: Query) -> tuple[Explanation, ...]:
-        """How the first page of ``query`` is found, in each of its types. Values are not told, asked or kept."""
-
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """Writes in the order they were made, with a ``sequence`` greater than ``after``, and their ``number``."""
 
@@ -234,3 +231,11 @@ class Store(Reading, Protocol):
 
     async def close(self) -> None:
         """Finish what is under way and let go of the database."""
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """A store that can tell how it finds things; not every one can."""
+
+    async def explain(self, query: Query) -> tuple[Explanation, ...]:
+        """How the first page of ``query`` is found, in each of its types. Values are not told, asked or kept."""

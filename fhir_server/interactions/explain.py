@@ -9,15 +9,22 @@ from collections.abc import Iterator
 
 import orjson
 
-from fhir_server.errors import Issue, outcome
+from fhir_server.errors import InvalidSearch, Issue, outcome
 from fhir_server.interactions.context import Server
 from fhir_server.search.query import Query
-from fhir_server.store import Explanation
+from fhir_server.store import Explaining, Explanation
 
 
 async def explanation(server: Server, query: Query) -> bytes:
-    """The OperationOutcome that tells how ``query`` is carried out."""
-    issues = [issue for each in await server.store.explain(query) for issue in _issues(each)]
+    """The OperationOutcome that tells how ``query`` is carried out. Raises InvalidSearch where nobody can tell."""
+    store = server.store
+    if not isinstance(store, Explaining):
+        raise InvalidSearch(
+            "searches are not explained here: not by this store, and not in a transaction",
+            code="not-supported",
+            expression="http._explain",
+        )
+    issues = [issue for each in await store.explain(query) for issue in _issues(each)]
     nothing = Issue(
         "information", "informational", "nothing of these types was ever kept: nothing was searched"
     )

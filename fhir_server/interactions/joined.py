@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from fhir_server.search.query import Query
-from fhir_server.store import Examination, Explanation, Page, Record, Referring, Store, Transaction
+from fhir_server.store import Examination, Page, Record, Referring, Store, Transaction
 
 
 class Joined:
@@ -68,10 +68,6 @@ class Joined:
     async def terms(self, key: int, limit: int) -> list[tuple[str, str]]:
         """See ``store.Reading.terms``."""
         return await self._transaction.terms(key, limit)
-
-    async def explain(self, query: Query) -> tuple[Explanation, ...]:
-        """See ``store.Store.explain``: of what is committed."""
-        return await self._store.explain(query)
 
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """See ``store.Store.changes``: what is committed."""

@@ -10,7 +10,9 @@ from interaction_cases import parsed, resource
 from fhir_server.errors import Forbidden, InvalidSearch
 from fhir_server.interactions.context import Server
 from fhir_server.interactions.search import search
+from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
+from fhir_server.model.resource import Resource
 from fhir_server.security.caller import Caller
 
 ADMINISTRATOR = Caller("desk", "Organization/h1", administrator=True)
@@ -102,6 +104,13 @@ async def test_only_administrators_are_told(server: Server, caller: Caller) -> N
     assert parsed(plain).get("entry", []) == []
     with pytest.raises(InvalidSearch):
         await search(server, caller, "Observation", [("_explain", "perhaps")])
+
+
+async def test_where_nobody_can_tell_it_is_refused(server: Server, caller: Caller) -> None:
+    asked = {"resourceType": "Bundle", "type": "transaction"}
+    entry = {"request": {"method": "GET", "url": "Observation?_explain=true"}}
+    with pytest.raises(InvalidSearch, match="not in a transaction"):
+        await transaction(server, ADMINISTRATOR, Resource.of({**asked, "entry": [entry]}))
 
 
 async def test_a_search_of_contained_resources_is_told_too(server: Server, caller: Caller) -> None:

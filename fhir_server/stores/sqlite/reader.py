@@ -199,7 +199,7 @@ class Reader:
         return known
 
     def explain(self, query: Query) -> tuple[Explanation, ...]:
-        """See ``store.Store.explain``."""
+        """See ``store.Explaining.explain``."""
         self._start()
         try:
             with snapshot(self.connection):

@@ -251,7 +251,7 @@ class SqliteStore:
         return self._reader.history(type, id, count, since, at, cursor, total=total)
 
     async def explain(self, query: Query) -> tuple[Explanation, ...]:
-        """See ``store.Store.explain``."""
+        """See ``store.Explaining.explain``."""
         return await self._ask(lambda reader: reader.explain(query), (query,))
 
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
