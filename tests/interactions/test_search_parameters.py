@@ -13,6 +13,7 @@ from interaction_cases import bundle, post, put
 
 from fhir_server.app import opened
 from fhir_server.errors import FhirError, Forbidden, InvalidSearch, NotReady, Unprocessable
+from fhir_server.interactions.capabilities import Forms, capabilities
 from fhir_server.interactions.context import Change, Server
 from fhir_server.interactions.create import create
 from fhir_server.interactions.delete import delete
@@ -103,6 +104,33 @@ async def test_a_new_parameter_is_refused_until_it_is_complete_and_finds_all_the
     await build(server)
     assert await found(server, "Patient", ("marital", "urn:marital|M")) == ["later", "p1"]
     assert await found(server, "Patient", ("marital:missing", "true")) == []
+
+
+async def test_the_capabilities_show_a_parameter_when_it_is_complete(server: Server) -> None:
+    async def declared() -> set[str]:
+        made = await capabilities(server, (), Forms((), ()), "http://x")
+        statement = orjson.loads(made.resource or b"")
+        found = next(each for each in statement["rest"][0]["resource"] if each["type"] == "Patient")
+        return {each["name"] for each in found["searchParam"]}
+
+    await patients(server)
+    before = await declared()
+    await keep(server, parameter())
+    assert await declared() == before
+    await build(server)
+    assert await declared() == before | {"marital"}
+
+
+async def test_several_types_and_contained_resources_are_refused_too(server: Server) -> None:
+    await patients(server)
+    await keep(
+        server, parameter(base=["Patient", "Person"], expression="Patient.maritalStatus | Person.gender")
+    )
+    for pair in [("marital", "M"), ("_sort", "marital")]:
+        with pytest.raises(NotReady):
+            await search(server, CLIENT, None, [("_type", "Person,Patient"), pair])
+    with pytest.raises(NotReady):
+        await found(server, "Patient", ("marital", "M"), ("_contained", "true"))
 
 
 async def test_a_parameter_whose_rows_are_there_already_is_usable_at_once(server: Server) -> None:
