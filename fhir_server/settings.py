@@ -58,7 +58,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FHIR_", toml_file="fhir-server.toml", extra="forbid")
 
     store: str = Field(
-        default="sqlite:///data/fhir.db", description="where resources are kept: sqlite:///path or mongodb://…/database"
+        default="sqlite:///data/fhir.db",
+        description="where resources are kept: sqlite:///path or mongodb://…/database",
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8080, ge=0, le=65535, description="HTTP port")

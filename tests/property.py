@@ -1,4 +1,7 @@
-"""Settings of property tests: the same examples in every run, so that a failure is somebody's fault; ``--long`` tries new ones."""
+"""Settings of property tests: the same examples in every run, so that a failure is somebody's fault.
+
+``--long`` tries new ones.
+"""
 
 from __future__ import annotations
 

@@ -148,7 +148,9 @@ def _answered(answer: httpx.Response) -> Json:
     return body
 
 
-async def _follow(where: AbstractAsyncContextManager[Place], types: Sequence[str], urls: Sequence[str]) -> Json:
+async def _follow(
+    where: AbstractAsyncContextManager[Place], types: Sequence[str], urls: Sequence[str]
+) -> Json:
     """Ask, and show how far it is until it is done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

@@ -19,7 +19,10 @@ START_LIMIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that answers: its port, process id (the supervisor's when there are workers) and how long it took to the first answer."""
+    """A server that answers.
+
+    Its port, its process id (the supervisor's when there are workers), and how long it took to the first answer.
+    """
 
     port: int
     pid: int

@@ -62,7 +62,10 @@ def has(scope: Scope, relation: Has, inner: Choice) -> Condition:
     """``_has:Observation:patient:code=…``; ``inner`` are the conditions of the resources that refer."""
     if inner.scope.tid == UNKNOWN:
         return NOTHING
-    rids, old = _few(inner, REFERRING), _known(scope, scope.then.targets(relation, scope.tid) if scope.then else ())
+    rids, old = (
+        _few(inner, REFERRING),
+        _known(scope, scope.then.targets(relation, scope.tid) if scope.then else ()),
+    )
     if rids is None:
         now = _along_references_to_it(scope, relation, inner)
         return Condition((), any_of([now, _listed(old).probe]) if old else now)
@@ -79,7 +82,8 @@ def _known(scope: Scope, ids: Sequence[str]) -> list[int]:
 
 _IDS: Final = "SELECT r.id FROM json_each(?) v CROSS JOIN resource r ON r.rid = v.value"
 _RIDS: Final = (
-    "SELECT r.rid FROM resource r WHERE r.tid = ? AND r.id IN (SELECT value FROM json_each(?)) AND r.method > 0"
+    "SELECT r.rid FROM resource r "
+    "WHERE r.tid = ? AND r.id IN (SELECT value FROM json_each(?)) AND r.method > 0"
 )
 _TARGETS: Final = (
     "SELECT DISTINCT r.rid FROM json_each(?) v CROSS JOIN link l ON l.rid = v.value AND l.key IN ({}) "
