@@ -19,6 +19,7 @@ from fhir_server.errors import Conflict, FhirError, StoreUnavailable
 from fhir_server.store import Record
 from fhir_server.stores.mongo.batch import STORED, Counters, Key, Stored, Write, documents_of
 from fhir_server.stores.mongo.faults import SOON, unavailable
+from fhir_server.stores.mongo.known import Known, Reached
 from fhir_server.stores.mongo.session import Session, is_duplicate, may_succeed
 from fhir_server.stores.mongo.view import View
 
@@ -69,17 +70,18 @@ class Group:
     index must have, None for any.
     """
 
-    def __init__(self, session: Session, index: str | None) -> None:
+    def __init__(self, session: Session, known: Known, index: str | None) -> None:
         self.ended: list[Member] = []
         self.records: dict[Key, Record | None] = {}
         self.newest: dict[Key, Write] = {}
-        self.known: dict[Key, Stored | None] = {}
+        self.known = known
         self.erased = 0
         self.view = View(session.ask, is_committed=False)
         self.session = session
         self._index = index
         self._counters = Counters(0, 0, 0)
-        self._base: tuple[int, int] | None = None
+        self._base: Reached | None = None
+        self._touched: set[Key] = set()
 
     # ── while members are at work ─────────────────────────────────────────────
 
@@ -103,24 +105,37 @@ class Group:
     async def flush(self, member: Member) -> None:
         """Bring into the database what has been written so far, that of ``member`` last.
 
-        Raises Conflict when something that it created is there already, PyMongoError.
+        Raises Conflict when something that it created is there already, StoreUnavailable, PyMongoError.
         """
         await self.open()
-        await self._send(self.ended)
+        try:
+            await self._send(self.ended)
+        except (PyMongoError, Conflict) as error:
+            if not (isinstance(error, Conflict) or is_duplicate(error)):
+                raise
+            await self._restart_for(member)
         if member.fresh:
             await self.look([write.key for write in member.fresh if write.is_blind])
-            self._check(member.fresh)
             await self._send([member])
         await self.session.keep(self._counters, 0)
+
+    async def _restart_for(self, member: Member) -> None:
+        """Begin anew because another member has failed while ``member`` is at work."""
+        base = self._base
+        member.fresh, member.sent = member.writes, []
+        await self.restart()
+        if member.acted or (self._base is not None and self._base != base):
+            raise _repeated_too_late()
 
     async def look(self, keys: Iterable[Key]) -> None:
         """Know the current versions of ``keys``."""
         unknown = {f"{type}/{id}": (type, id) for type, id in keys if (type, id) not in self.known}
         if unknown:
-            self.known.update(dict.fromkeys(unknown.values()))
             wanted = {"_id": {"$in": list(unknown)}}
-            for found in await self.view.find("resource", wanted, projection={**STORED, "_id": 1}):
-                self.known[unknown[found["_id"]]] = Stored.of(found)
+            found = await self.view.find("resource", wanted, projection={**STORED, "_id": 1})
+            self.known.update(dict.fromkeys(unknown.values()))
+            self.known.update((unknown[each["_id"]], Stored.of(each)) for each in found)
+            self._touched.update(unknown.values())
 
     def end(self, member: Member) -> None:
         """``member`` has ended without an error."""
@@ -148,6 +163,7 @@ class Group:
         finally:
             self._tell(error)
             if error is not None:
+                self.known.clear()
                 await self.session.abort()
 
     def _tell(self, error: FhirError | None) -> None:
@@ -166,15 +182,20 @@ class Group:
                 if self.session.is_open:
                     await self.session.keep(self._counters, self.erased)
                     await self.session.commit()
+                    self._keep_known()
                 return None
             except StoreUnavailable as error:
                 return error
-            except PyMongoError as error:
-                failure = unavailable(error)
-                again = is_duplicate(error) or may_succeed(error)
+            except (PyMongoError, Conflict) as error:
+                failure = error if isinstance(error, Conflict) else unavailable(error)
+                again = isinstance(error, Conflict) or is_duplicate(error) or may_succeed(error)
                 if not again:
                     break
         return failure
+
+    def _keep_known(self) -> None:
+        assert self._base is not None
+        self.known.end((self._counters.sequence, self._base[1] + self.erased), self._touched)
 
     async def restart(self) -> None:
         """Begin the database transaction anew, with what the members that have ended wrote."""
@@ -221,15 +242,21 @@ class Group:
             )
         self._counters = Counters(state["s"], state["n"], state["w"])
         self._base = (state["s"], state["g"])
+        self.known.begin(self._base)
 
     async def _send(self, members: Sequence[Member]) -> None:
-        """Bring what ``members`` wrote, and is not there yet, into the database."""
+        """Bring what ``members`` wrote, and is not there yet, into the database.
+
+        Raises Conflict when something that one of them created is known to be there already.
+        """
         writes = [write for member in members for write in member.fresh]
         if not writes:
             return
         if not self.session.is_open:
             created = {write.key for write in writes}
             await self._begin(len(writes), len(created), max(write.record.updated for write in writes))
+        self._check(writes)
+        self._touched.update(write.key for write in writes)
         documents, self._counters = documents_of(writes, self.known, self._counters)
         await self.session.write(documents)
         for member in members:
@@ -237,9 +264,9 @@ class Group:
 
     def _check(self, writes: Sequence[Write]) -> None:
         for write in writes:
-            stored = self.known.get(write.key) if write.is_blind else None
-            if stored is not None:
-                write.require_follows(stored.version)
+            if write.is_blind:
+                stored = self.known.get(write.key)
+                write.require_follows(stored.version if stored else 0)
 
 
 def _follow(writes: Sequence[Write], versions: dict[Key, int]) -> FhirError | None:

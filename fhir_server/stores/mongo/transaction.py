@@ -244,8 +244,8 @@ class MongoTransaction:
         for newest in (self._member.newest, self._group.newest):
             if key in newest:
                 return newest[key]
-        if key in self._group.known or record.version == 1 or is_restored:
-            return self._group.known.get(key)
+        if record.version == 1 or is_restored:
+            return self._group.known.get(key) if self._group.session.is_open else None
         self._member.has_read = True
         return await self._look(*key)
 

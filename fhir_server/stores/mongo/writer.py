@@ -10,6 +10,7 @@ import asyncio
 
 from fhir_server.stores.mongo.connection import Connection
 from fhir_server.stores.mongo.group import Group, Member
+from fhir_server.stores.mongo.known import Known
 from fhir_server.stores.mongo.session import Session
 
 
@@ -20,13 +21,14 @@ class Writer:
         self.turn = asyncio.Lock()
         self.index: str | None = None
         self._session = Session(connection)
+        self._known = Known()
         self._group: Group | None = None
         self._committing: asyncio.Task[None] | None = None
 
     def join(self) -> Group:
         """The group that is open, or a new one. The caller holds the turn."""
         if self._group is None:
-            self._group = group = Group(self._session, self.index)
+            self._group = group = Group(self._session, self._known, self.index)
             self._committing = asyncio.get_running_loop().create_task(self._commit(group))
         return self._group
 
