@@ -7,9 +7,9 @@ from typing import Final
 import zstandard
 from pymongo.errors import (
     AutoReconnect,
+    BulkWriteError,
     ConfigurationError,
     DocumentTooLarge,
-    OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
 )
@@ -19,6 +19,13 @@ from fhir_server.errors import FhirError, StoreUnavailable, TooLarge
 SOON: Final = {"Retry-After": "2"}
 
 _DAMAGED: Final = "a stored resource is damaged: restore it from a backup"
+_UNCERTAIN: Final = (
+    "the database was interrupted, and whether it has kept this is not known: look before you send again"
+)
+_TOO_MUCH: Final = (
+    "these writes do not fit into the database's cache as one transaction: send them in smaller Bundles, or give the "
+    "database a larger cache (--wiredTigerCacheSizeGB)"
+)
 _ADVICE: Final = {
     11600: "the database is shutting down: send again",
     13: "the database does not allow this to the user of FHIR_STORE: give it the role readWrite",
@@ -31,27 +38,39 @@ _ADVICE: Final = {
 }
 """Error code → what to do. Source: MongoDB's error_codes.yml."""
 
+_CACHE: Final = frozenset({359, 388})
 _RETRYABLE: Final = frozenset({6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 """A member of the replica set has gone or is no longer the primary; the next attempt finds the new one."""
 
 
 def unavailable(error: Exception) -> FhirError:
     """The error to raise for ``error`` of the driver (or of the compression)."""
+    code = code_of(error)
     if isinstance(error, DocumentTooLarge):
         return too_large()
+    if code in _CACHE:
+        return TooLarge(_TOO_MUCH, diagnostics=f"error {code}")
+    return StoreUnavailable(
+        _text(error, code), diagnostics=f"error {code}" if code else type(error).__name__, headers=SOON
+    )
+
+
+def _text(error: Exception, code: int) -> str:
     if isinstance(error, zstandard.ZstdError):
-        return StoreUnavailable(_DAMAGED, diagnostics="it cannot be unpacked")
+        return _DAMAGED
     if isinstance(error, PyMongoError) and error.has_error_label("UnknownTransactionCommitResult"):
-        return StoreUnavailable(
-            "the database was interrupted, and whether it has kept this is not known: look before you send again",
-            headers=SOON,
-        )
+        return _UNCERTAIN
     if isinstance(error, ServerSelectionTimeoutError):
-        return StoreUnavailable("no primary of the database can be reached: send again", headers=SOON)
-    if isinstance(error, OperationFailure) and error.code in _ADVICE:
-        return StoreUnavailable(_ADVICE[error.code], diagnostics=f"error {error.code}", headers=SOON)
-    said = f"error {error.code}" if isinstance(error, OperationFailure) else type(error).__name__
-    return StoreUnavailable(f"the database did not answer ({said}): send again", headers=SOON)
+        return "no primary of the database can be reached: send again"
+    return _ADVICE.get(code, "the database did not answer: send again")
+
+
+def code_of(error: Exception) -> int:
+    """MongoDB's number of ``error``, of the first write that failed when there were several; 0 when it has none."""
+    if isinstance(error, BulkWriteError):
+        failed = error.details.get("writeErrors") or [{}]
+        return int(failed[0].get("code", 0))
+    return int(getattr(error, "code", None) or 0)
 
 
 def too_large() -> TooLarge:
@@ -79,11 +98,9 @@ def is_passing(error: PyMongoError) -> bool:
     """True when the same read may succeed at once: a connection broke, or another member became the primary."""
     if isinstance(error, ServerSelectionTimeoutError):
         return False
-    return isinstance(error, AutoReconnect) or (
-        isinstance(error, OperationFailure) and error.code in _RETRYABLE
-    )
+    return isinstance(error, AutoReconnect) or code_of(error) in _RETRYABLE
 
 
 def is_conflict(error: PyMongoError) -> bool:
     """True when another server's transaction has, or had, what this one wants to change."""
-    return isinstance(error, OperationFailure) and error.code == 112
+    return code_of(error) == 112

@@ -26,6 +26,9 @@ from fhir_server.stores.mongo.view import View
 ATTEMPTS: Final = 8
 """How often a group is begun anew before its members fail."""
 
+AT_ONCE: Final = 1_000
+"""Writes brought into the database by one call."""
+
 Waiting = asyncio.Future[FhirError | None]
 """Done with None when the commit succeeded."""
 
@@ -257,8 +260,10 @@ class Group:
             await self._begin(len(writes), len(created), max(write.record.updated for write in writes))
         self._check(writes)
         self._touched.update(write.key for write in writes)
-        documents, self._counters = documents_of(writes, self.known, self._counters)
-        await self.session.write(documents)
+        for start in range(0, len(writes), AT_ONCE):
+            some = writes[start : start + AT_ONCE]
+            documents, self._counters = documents_of(some, self.known, self._counters)
+            await self.session.write(documents)
         for member in members:
             member.sent, member.fresh = member.writes, []
 

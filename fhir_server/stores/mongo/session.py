@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar
 from pymongo import DeleteOne, ReplaceOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import (
-    BulkWriteError,
     ConnectionFailure,
     OperationFailure,
     PyMongoError,
@@ -26,7 +25,7 @@ from pymongo.read_concern import ReadConcern
 from fhir_server.errors import StoreUnavailable
 from fhir_server.stores.mongo.batch import Counters, Documents
 from fhir_server.stores.mongo.connection import Connection, Document
-from fhir_server.stores.mongo.faults import SOON, is_conflict
+from fhir_server.stores.mongo.faults import SOON, code_of, is_conflict
 from fhir_server.stores.mongo.presence import Presence
 
 T = TypeVar("T")
@@ -208,9 +207,7 @@ def is_transient(error: Exception) -> bool:
 
 def is_duplicate(error: Exception) -> bool:
     """A document with this ``_id`` is there already."""
-    return isinstance(error, BulkWriteError) and any(
-        each.get("code") == 11000 for each in error.details.get("writeErrors", ())
-    )
+    return isinstance(error, PyMongoError) and code_of(error) == 11000
 
 
 def is_unknown(error: Exception) -> bool:
