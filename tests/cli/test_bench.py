@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from fhir_server.cli import app
 from fhir_server.cli.bench import generator, large, large_bundle, run, sample
+from fhir_server.cli.bench.copying import COPY
 from fhir_server.cli.bench.generator import Plan
 from fhir_server.cli.bench.process import free_port
 from fhir_server.cli.bench.rows import ROWS
@@ -97,7 +98,7 @@ def test_the_bench_runs_and_its_answers_are_right(tmp_path, monkeypatch):
     done = CliRunner().invoke(app, ["bench", *options])
     assert done.exit_code == 0, done.output
     figures = orjson.loads(file.read_bytes())
-    names = [*ROWS, "import", *SEARCHES, large.LARGE, *large.FIRST_PAGES, "bare-gathered"]
+    names = [*ROWS, "import", *SEARCHES, large.LARGE, *large.FIRST_PAGES, COPY, "bare-gathered"]
     assert [row["name"] for row in figures["rows"]] == names
     assert all(row["errors"] == 0 and row["rps"] > 0 and row["ratio"] > 0 for row in figures["rows"])
     assert figures["memory_end_mb"] >= figures["memory_start_mb"] > 20
