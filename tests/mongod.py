@@ -32,7 +32,11 @@ QUICK = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 200, "catchUp
 PATIENCE = 60.0
 TIED = ("setpriv", "--pdeathsig", "KILL")
 """A server must not outlive tests that were killed."""
-LIGHT = ("diagnosticDataCollectionEnabled=false", "logicalSessionRefreshMillis=3600000")
+LIGHT = (
+    "diagnosticDataCollectionEnabled=false",
+    "logicalSessionRefreshMillis=3600000",
+    "enableTestCommands=1",
+)
 
 
 class NotHere(Exception):
