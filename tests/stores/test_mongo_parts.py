@@ -242,6 +242,11 @@ def test_a_place_tells_no_password() -> None:
     assert Place("mongodb://a").database == "fhir"
 
 
+def test_a_url_overrides_the_options_of_the_client() -> None:
+    given = Place("mongodb://a/?serverselectiontimeoutms=7&appName=mine").options
+    assert given.keys() == Place("mongodb://a").options.keys() - {"serverSelectionTimeoutMS", "appname"}
+
+
 def test_pinyin_and_written_forms_never_meet() -> None:
     rows = [
         StringRow(1, "zhang", "", 0),

@@ -34,15 +34,15 @@ OPTIONS: Final[Mapping[str, Any]] = {
     "connectTimeoutMS": 5_000,
     "socketTimeoutMS": 70_000,
     "maxPoolSize": 64,
-    "retryWrites": False,
-    "retryReads": False,
-    "compressors": [],
 }
-"""What a URL may override, except the last three: retries are made here, where it is known what may be repeated."""
+"""What holds unless the URL says otherwise."""
+NO_RETRIES: Final[Mapping[str, Any]] = {"retryWrites": False, "retryReads": False}
+"""Retries are made here, where it is known what may be repeated."""
 
 
 class Place:
-    """Where ``FHIR_STORE`` points: ``uri`` for clients, the ``database``, and ``shown``, without user and password.
+    """Where ``FHIR_STORE`` points: ``uri`` and ``options`` for clients, the ``database``, and ``shown``, without user
+    and password.
 
     Raises StoreUnavailable for a URL that cannot be used.
     """
@@ -53,6 +53,7 @@ class Place:
         except (PyMongoError, ValueError) as error:
             raise cannot_open(error) from None
         self.uri = uri
+        self.options = {name: value for name, value in OPTIONS.items() if name not in parsed["options"]}
         self.database: str = parsed["database"] or "fhir"
         hosts = ",".join(f"{host}:{port}" for host, port in parsed["nodelist"])
         self.shown = f"mongodb://{hosts}/{self.database}"
@@ -69,7 +70,7 @@ class Connection:
     members before it is acknowledged (``concern``)."""
 
     def __init__(self, place: Place) -> None:
-        self.client: AsyncMongoClient[Document] = AsyncMongoClient(place.uri, **OPTIONS)
+        self.client: AsyncMongoClient[Document] = AsyncMongoClient(place.uri, **place.options, **NO_RETRIES)
         self.database: AsyncDatabase[Document] = self.client[place.database]
         self.concern = WriteConcern(w="majority", j=True)
         self.seen: Timestamp | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from random import uniform
 from typing import Any, Final, TypeVar
 
@@ -158,7 +159,7 @@ class Session:
                 break
             except PyMongoError as error:
                 if not is_unknown(error) or asyncio.get_running_loop().time() > deadline:
-                    await self._renew()
+                    await self._give_up()
                     raise
             await asyncio.sleep(PAUSES[1])
         self.state = None
@@ -173,13 +174,21 @@ class Session:
         try:
             await undisturbed(session.abort_transaction())
         except PyMongoError:
-            await self._renew()
+            await self._give_up()
 
     async def close(self) -> None:
         """Undo what is open and let go."""
         await self.abort()
         await self._renew()
         await self._presence.close()
+
+    async def _give_up(self) -> None:
+        """What is open may still be so in the database, and would keep everybody from writing: end it there."""
+        if self._session is not None:
+            ended = {"killSessions": [self._session.session_id]}
+            with suppress(PyMongoError):
+                await undisturbed(self.connection.client.admin.command(ended))
+        await self._renew()
 
     async def _renew(self) -> None:
         """After a failure: nothing of the old session is to meet what comes."""

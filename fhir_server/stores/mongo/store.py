@@ -18,7 +18,7 @@ from fhir_server.search.unfinished import Unfinished
 from fhir_server.store import Examination, Page, Record, Referring
 from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.mongo.batch import Extract
-from fhir_server.stores.mongo.connection import OPTIONS, Connection, Document, Place
+from fhir_server.stores.mongo.connection import Connection, Document, Place
 from fhir_server.stores.mongo.examine import Examiner
 from fhir_server.stores.mongo.faults import cannot_open, unavailable
 from fhir_server.stores.mongo.fulltext import behind
@@ -211,4 +211,4 @@ class MongoStore:
 
 def _client(place: Place) -> MongoClient[Document]:
     """A client that blocks, for what is done before the store is used."""
-    return MongoClient(place.uri, **{**OPTIONS, "retryWrites": True, "retryReads": True, "w": "majority"})
+    return MongoClient(place.uri, **{**place.options, "w": "majority"})
