@@ -31,6 +31,8 @@ Key = tuple[str, str]
 Named = tuple[bytes, bytes]
 """A type and an id, as they stand in a resource's bytes."""
 Moment = tuple[int, int]
+TOGETHER = 50
+"""Resources that are read together."""
 STEP = 50
 """Versions of a resource that are looked at together on the way back to a moment."""
 
@@ -100,17 +102,31 @@ class WholeRecord:
             return versions
         return [v for v in versions if v.type not in hidden and (v.type not in seen or v.id in seen[v.type])]
 
-    async def read(self, versions: Iterable[Version]) -> AsyncIterator[Record]:
+    async def read(self, versions: Sequence[Version]) -> AsyncIterator[Record]:
         """The content of ``versions``, as far as it belongs to the time that is asked for; notes what they name."""
-        read_version, selection = self.server.store.read_version, self.selection
+        selection, named = self.selection, self.named
         is_dated = selection.start is not None or selection.end is not None
         references = _references(selection.base)
+        for start in range(0, len(versions), TOGETHER):
+            for record in await self._contents(versions[start : start + TOGETHER]):
+                if not is_dated or self._in_time(record):
+                    named.update(references(record.content))
+                    yield record
+                await self._pace()
+
+    async def _contents(self, versions: Sequence[Version]) -> list[Record]:
+        """Read together what is current, one by one what has changed since the moment; what was purged is left out."""
+        store = self.server.store
+        keys = sorted((version.type, version.id) for version in versions)
+        current = {(record.type, record.id): record for record in await store.read_many(keys)}
+        found: list[Record] = []
         for version in versions:
-            record = await read_version(version.type, version.id, version.version)
-            if record is not None and not (is_dated and not self._in_time(record)):
-                self.named.update(references(record.content))
-                yield record
-            await self._pace()
+            record = current.get((version.type, version.id))
+            if record is None or record.version != version.version:
+                record = await store.read_version(version.type, version.id, version.version)
+            if record is not None:
+                found.append(record)
+        return found
 
     def _in_time(self, record: Record) -> bool:
         """True unless the first of the clinical dates that it has lies outside."""
@@ -224,17 +240,16 @@ class _References:
     """Finds what a resource refers to on this server, without parsing it: References, and attachments in a Binary."""
 
     def __init__(self, base: str) -> None:
-        here = f"(?:{re.escape(base)}/)?" if base else ""
-        local = r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9.\-]{1,64})(?=[\"/#])"
-        self._reference = re.compile(rf'"reference"\s*:\s*"{here}{local}'.encode())
-        self._attachment = re.compile(rf'"url"\s*:\s*"{here}{local}'.encode())
+        slash = r"\\?/"
+        here = f"(?:{slash.join(map(re.escape, base.split('/')))}{slash})?" if base else ""
+        place = rf'\s*:\s*"{here}([A-Z][A-Za-z]{{1,63}}){slash}([A-Za-z0-9.\-]{{1,64}})(?=["/#\\])'
+        self._reference = re.compile(f'"reference"{place}'.encode())
+        self._attachment = re.compile(f'"url"{place}'.encode())
 
     def __call__(self, content: bytes) -> list[Named]:
-        """The type and id of each reference."""
-        if b"\\/" in content:
-            content = content.replace(b"\\/", b"/")
+        """The type and id of each reference, a slash written as JSON allows it."""
         found: list[Named] = self._reference.findall(content)
-        if b"Binary/" in content:
+        if b"Binary" in content:
             found += [pair for pair in self._attachment.findall(content) if pair[0] == b"Binary"]
         return found
 
