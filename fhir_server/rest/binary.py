@@ -22,10 +22,9 @@ ATTACHED = (
     (b"content-security-policy", b"sandbox; default-src 'none'"),
 )
 """Headers of content that somebody sent: it is kept, not opened, and may run nothing."""
-_IS_BINARY = re.compile(
-    rb'\s*(?:\{\s*"resourceType"\s*:\s*"Binary"|(?:<\?[^>]*+>\s*|<!--(?:(?!-->).)*+-->\s*)*+<(?:\w+:)?Binary\b)',
-    re.S,
-)
+_BYTE_ORDER = b"\xef\xbb\xbf"
+_BEFORE_ROOT = re.compile(rb"\s*(?:<\?.*?\?>|<!--.*?-->)", re.S)
+_BINARY = re.compile(rb'\s*(?:\{\s*"resourceType"\s*:\s*"Binary"|<(?:\w+:)?Binary\b)')
 _MEDIA_TYPE = re.compile(r"[!#$&^_.+\w-]+/[!#$&^_.+\w-]+(?:;[\x20-\x7e]*)?", re.ASCII)
 
 
@@ -68,7 +67,10 @@ _content = msgspec.json.Decoder(Content)
 
 def is_binary(raw: bytes) -> bool:
     """True when a JSON or XML body begins as a Binary resource does."""
-    return _IS_BINARY.match(raw.removeprefix(b"\xef\xbb\xbf")) is not None
+    start = len(_BYTE_ORDER) if raw.startswith(_BYTE_ORDER) else 0
+    while before := _BEFORE_ROOT.match(raw, start):
+        start = before.end()
+    return _BINARY.match(raw, start) is not None
 
 
 def wrap(raw: bytes, content_type: str, *, id: str | None, security_context: str | None) -> Resource:

@@ -53,15 +53,14 @@ class Reader:
         found = await self._view.find("history", wanted, projection=RECORD, limit=1)
         return self.record(found[0]) if found else None
 
-    def record(self, row: Document) -> Record:
-        """A document with the fields of RECORD."""
+    def record(self, row: Document, number: int = 0) -> Record:
+        """A document with the fields of RECORD; ``number`` is what ``changes`` tells of it."""
         try:
             content = self._blobs.decompress(row["z"])
         except zstandard.ZstdError as error:
             raise unavailable(error) from error
         sequence = row.get("s") or row["_id"]
-        method, number = METHODS[row["m"]], row.get("n", 0)
-        return Record(row["t"], row["i"], row["v"], row["u"], method, content, sequence, number)
+        return Record(row["t"], row["i"], row["v"], row["u"], METHODS[row["m"]], content, sequence, number)
 
     def records(self, rows: Iterable[Document]) -> list[Record]:
         """Documents with the fields of RECORD."""

@@ -53,7 +53,7 @@ def _beyond(position: Sequence[Any], *, down: bool) -> list[Filter]:
 async def _by_column(
     view: View, plan: Plan, key: SortKey, position: Sequence[Any] | None, limit: int
 ) -> list[Row]:
-    """Sorted by the id alone, which no other resource of the type has, or by ``updated``."""
+    """Sorted by the id alone or by ``updated``."""
     way = -1 if key.descending else 1
     if key.parameter.column == "id":
         bound: Filter = {"_id": {"$gte": f"{plan.type}/", "$lt": f"{plan.type}/{AFTER}"}}
@@ -69,10 +69,11 @@ async def _by_column(
 
 
 def _after_column(type: str, field: str, position: Sequence[Any], *, down: bool) -> list[Filter]:
+    """A resource of another type may have the same id, or the same moment."""
     sign = "$lt" if down else "$gt"
     value, date, number = position
     if field == "i":
-        return [{"_id": {sign: f"{type}/{value}"}}]
+        field, value = "_id", f"{type}/{value}"
     later = [{field: {sign: value}}, {"d": {sign: date}}, {"d": date, "n": {sign: number}}]
     return [{field: {f"{sign}e": value}}, {"$or": later}]
 

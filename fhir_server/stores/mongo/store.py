@@ -173,7 +173,8 @@ class MongoStore:
 
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """See ``store.Store.changes``."""
-        return self._reader.records(await read_changes(self._view, after, limit))
+        rows = await read_changes(self._view, after, limit)
+        return [self._reader.record(row, row["n"]) for row in rows]
 
     async def reached(self) -> tuple[int, int]:
         """See ``store.Store.reached``."""

@@ -22,7 +22,7 @@ from fhir_server.stores.memos import Memos
 from fhir_server.stores.sqlite.batch import Extract
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.examine import examine
-from fhir_server.stores.sqlite.faults import is_busy, unavailable
+from fhir_server.stores.sqlite.faults import unavailable
 from fhir_server.stores.sqlite.fulltext import behind
 from fhir_server.stores.sqlite.history import read_changes, read_reached
 from fhir_server.stores.sqlite.migrations import migrate
@@ -33,7 +33,7 @@ from fhir_server.stores.sqlite.recent import RecentRecords
 from fhir_server.stores.sqlite.schema import INDEXED_BY, connect, prepare
 from fhir_server.stores.sqlite.slow import SlowReader
 from fhir_server.stores.sqlite.sort_values import offer_sort_values
-from fhir_server.stores.sqlite.soundness import require_room, require_sound
+from fhir_server.stores.sqlite.soundness import is_held, require_room, require_sound
 from fhir_server.stores.sqlite.totals import Totals
 from fhir_server.stores.sqlite.transaction import SqliteTransaction
 from fhir_server.stores.sqlite.writer import Writer
@@ -121,20 +121,11 @@ class SqliteStore:
 
     @staticmethod
     def is_in_use(path: Path) -> bool:
-        """True when somebody has the file open: whoever has it in WAL mode keeps others from leaving that mode."""
-        if not path.exists():
-            return False
-        connection = sqlite3.connect(path, timeout=0.2, isolation_level=None)
+        """True when somebody keeps the file open. Raises StoreUnavailable."""
         try:
-            connection.execute("PRAGMA journal_mode = DELETE")
-            connection.execute("PRAGMA journal_mode = WAL")
+            return path.exists() and is_held(path)
         except sqlite3.Error as error:
-            if is_busy(error):
-                return True
             raise unavailable(error) from error
-        finally:
-            connection.close()
-        return False
 
     def index_by(self, fingerprint: str) -> int | None:
         """Index everything anew, unless its rows were made by the rules that ``fingerprint`` names (None): how many

@@ -77,7 +77,7 @@ def any_filter(filters: Sequence[Filter]) -> Filter:
     terms = [_terms(each) for each in filters]
     exact = list(dict.fromkeys(chain.from_iterable(each for each in terms if each is not None)))
     others = [each for each, found in zip(filters, terms, strict=True) if found is None]
-    if exact:
+    if exact or not others:
         others.insert(0, term_filter(exact))
     return others[0] if len(others) == 1 else {"$or": others}
 
