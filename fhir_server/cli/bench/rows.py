@@ -62,7 +62,9 @@ def _name(token: str, patients: int) -> Plan:
 
 
 def _create(token: str, patients: int) -> Plan:
-    bodies = [orjson.dumps(sample.observation(n, n % len(sample.CODES))) for n in _numbers(patients)]
+    kinds = len(sample.CODES)
+    made = [sample.observation(n, n % kinds, date=sample.TODAY) for n in _numbers(patients)]
+    bodies = [orjson.dumps(each) for each in made]
     return Plan([request("POST", "/fhir/Observation", token, body) for body in bodies], 201)
 
 

@@ -54,10 +54,15 @@ def patient(number: int) -> Json:
     }
 
 
-def observation(number: int, kind: int, subject: str | None = None) -> Json:
-    """Observation of CODES[kind] for patient ``number``; about 1.5 kB."""
+TODAY = "2026-04-01"
+"""The day after all that is loaded: what is new happens then."""
+
+
+def observation(number: int, kind: int, subject: str | None = None, *, date: str | None = None) -> Json:
+    """Observation of CODES[kind] for patient ``number``, made on ``date``; about 1.5 kB."""
     code, display, text, unit = CODES[kind]
-    day, value = 1 + number % 28, f"{60 + number % 40}.{kind}0"
+    date = date or f"2026-03-{1 + number % 28:02d}"
+    value = f"{60 + number % 40}.{kind}0"
     return {
         "resourceType": "Observation",
         "status": "final",
@@ -78,12 +83,12 @@ def observation(number: int, kind: int, subject: str | None = None) -> Json:
             "text": display,
         },
         "subject": {"reference": subject or f"Patient/p{number}"},
-        "effectiveDateTime": f"2026-03-{day:02d}T{8 + kind:02d}:30:00+08:00",
-        "issued": f"2026-03-{day:02d}T{8 + kind:02d}:45:00.000+08:00",
+        "effectiveDateTime": f"{date}T{8 + kind:02d}:30:00+08:00",
+        "issued": f"{date}T{8 + kind:02d}:45:00.000+08:00",
         "identifier": [
             {
                 "system": "http://cmc.example.org/sid/bench/order",
-                "value": f"SQ202603{day:02d}{number:08d}{kind}",
+                "value": f"SQ{date.replace('-', '')}{number:08d}{kind}",
             }
         ],
         "method": {"text": "床旁监护仪自动采集", "coding": [{"system": "urn:bench:method", "code": "auto"}]},
