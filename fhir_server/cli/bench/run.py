@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,13 +31,15 @@ WARM_UP_S = 1.0
 
 @dataclass(slots=True)
 class Bench:
-    """One run under way; ``only``: the rows wanted, all when there are none."""
+    """One data set under way; ``only``: the rows wanted, all when there are none. ``secret``: of the client "bench"."""
 
     figures: Figures
     server: Running
     folder: Path
     seconds: float
     only: tuple[str, ...]
+    store: str
+    secret: str
     http: httpx.AsyncClient = field(init=False)
     token: str = ""
 
@@ -70,24 +74,36 @@ def run_bench(
     minutes. The server has so many ``workers``."""
     figures = Figures(generator="wrk" if has_wrk() else "built-in", workers=workers)
     before = _bare(folder, seconds).rps
-    store = f"sqlite:///{folder / 'bench.db'}"
-    secret = _add_client(store)
-    port = free_port()
-    environment = {"FHIR_STORE": store, "FHIR_MLLP_PORT": "0", "FHIR_PORT": str(port), "FHIR_LOG": "error"}
-    command = ["-m", "fhir_server", "serve", "--no-demo", "--workers", str(workers)]
-    with running(command, port, "/health/ready", environment, folder / "server.log") as server:
-        figures.cold_start_s, figures.memory_start_mb = server.started_in_s, server.memory_mb()
-        bench = Bench(figures, server, folder, seconds, only)
-        asyncio.run(_measure_rows(bench, patients, packs, secret, large=large))
-        figures.memory_end_mb = server.memory_mb()
+    with _served(folder, "own", figures, seconds, only) as bench:
+        figures.cold_start_s, figures.memory_start_mb = bench.server.started_in_s, bench.server.memory_mb()
+        asyncio.run(_measure_own(bench, patients))
+        figures.memory_end_mb = bench.server.memory_mb()
+    if large or bench.wants(IMPORT, *SEARCHES):
+        with _served(folder, "loaded", figures, seconds, only) as bench:
+            asyncio.run(_measure_loaded(bench, patients, packs, large=large))
+            figures.memory_end_mb = max(figures.memory_end_mb, bench.server.memory_mb())
     if bench.wants(COPY):
-        figures.rows.append(asyncio.run(copy_row(store, f"sqlite:///{folder / 'copy.db'}")))
+        figures.rows.append(asyncio.run(copy_row(bench.store, f"sqlite:///{folder / 'copy.db'}")))
     figures.rows.append(_row(BARE, _bare(folder, seconds, "gathered")))
     # Before and after: a neighbour's load during one of them must not flatter the ratios.
     figures.yardstick_rps = max(before, _bare(folder, seconds).rps)
     for row in figures.rows:
         row.ratio = row.rps / figures.yardstick_rps
     return figures
+
+
+@contextmanager
+def _served(
+    folder: Path, name: str, figures: Figures, seconds: float, only: tuple[str, ...]
+) -> Iterator[Bench]:
+    """A server with an empty store of its own: the rows of one data set must not depend on those of another."""
+    store = f"sqlite:///{folder / name}.db"
+    secret = _add_client(store)
+    port = free_port()
+    environment = {"FHIR_STORE": store, "FHIR_MLLP_PORT": "0", "FHIR_PORT": str(port), "FHIR_LOG": "error"}
+    command = ["-m", "fhir_server", "serve", "--no-demo", "--workers", str(figures.workers)]
+    with running(command, port, "/health/ready", environment, folder / f"{name}.log") as server:
+        yield Bench(figures, server, folder, seconds, only, store, secret)
 
 
 def _row(name: str, found: Measured) -> Row:
@@ -112,17 +128,28 @@ def _add_client(store: str) -> str:
     return next(line.split()[-1] for line in done.stdout.splitlines() if line.startswith("client secret"))
 
 
-async def _measure_rows(bench: Bench, patients: int, packs: Path | None, secret: str, *, large: bool) -> None:
+@asynccontextmanager
+async def _connected(bench: Bench) -> AsyncIterator[None]:
     async with httpx.AsyncClient(timeout=600, trust_env=False) as bench.http:
-        bench.token = await fetch_token(bench.http, bench.base, "bench", secret)
+        bench.token = await fetch_token(bench.http, bench.base, "bench", bench.secret)
         bench.http.headers["Authorization"] = f"Bearer {bench.token}"
+        yield
+
+
+async def _measure_own(bench: Bench, patients: int) -> None:
+    """The rows on the built-in data set."""
+    async with _connected(bench):
         await load(bench.http, bench.base, (bundle(first, 50) for first in range(0, patients, 50)))
         for name, plan_of in ROWS.items():
             if bench.wants(name):
                 await bench.measure(name, plan_of(bench.token, patients))
-        if bench.wants(IMPORT, *SEARCHES):
-            first, bundles = import_bundles(packs or find_packs(), patients)
-            bench.figures.rows.append(await import_row(bench.http, bench.base, first, bundles))
+
+
+async def _measure_loaded(bench: Bench, patients: int, packs: Path | None, *, large: bool) -> None:
+    """The import, and the rows on what it brought."""
+    async with _connected(bench):
+        first, bundles = import_bundles(packs or find_packs(), patients)
+        bench.figures.rows.append(await import_row(bench.http, bench.base, first, bundles))
         if bench.wants(*SEARCHES):
             facts = await discover(bench.http, bench.base)
             for name, plan_for in SEARCHES.items():
