@@ -31,6 +31,8 @@ Key = tuple[str, str]
 MANY = 8
 """From so many types on it is first asked whether there is anything of a type."""
 VERSION = "/_history/"
+CURRENT = {0}
+"""References that name no version."""
 Grouped = dict[str, list[Record]]
 """Records by type."""
 
@@ -104,7 +106,8 @@ class _Inclusion:
         found = await self._by_url(includes, records)
         for type, ids in wanted.items():
             for record in await visible(self._server, self._caller, self._reading, type, list(ids)):
-                found += await self._versions(record, ids[record.id])
+                versions = ids[record.id]
+                found += [record] if versions == CURRENT else await self._versions(record, versions)
             await self._pace()
         return found
 
@@ -118,7 +121,8 @@ class _Inclusion:
                 leads[key].add(include.target or include.parameter.target)
         follow = self._server.extract.references(type, frozenset(leads))
         for record in records:
-            for row, version in _versioned(follow(record.content)):
+            rows = follow(record.content)
+            for row, version in _versioned(rows) if len(rows) > 1 else [(row, 0) for row in rows]:
                 if row.type and not leads[row.key].isdisjoint((None, row.type)):
                     yield row, version
 

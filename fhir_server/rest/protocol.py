@@ -16,6 +16,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MOST_GATHERED = 65_536
 """Bytes that are passed on at once, so that a stream cannot pile up here past its flow control."""
 
+SMALL = 16_384
+"""Bytes that are copied into one piece; more is handed to the system as it is."""
+
 
 class GatheredWrites:
     """An asyncio transport whose writes wait for the end of the turn; all else is the transport's own."""
@@ -44,10 +47,12 @@ class GatheredWrites:
 
     def _flush(self) -> None:
         if self._parts:
-            data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-            self._parts.clear()
-            self._size = 0
-            self._transport.write(data)
+            parts, size = self._parts, self._size
+            self._parts, self._size = [], 0
+            if size > SMALL:
+                self._transport.writelines(parts)
+            else:
+                self._transport.write(b"".join(parts))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Any
@@ -31,11 +31,15 @@ RULES = 3
 """To be raised when this program comes to make other rows of the same resource; stores are then indexed again."""
 
 MOST_FOLLOWED = 1024
+MOST_READ = 4096
+"""Resources whose references are remembered: what stands on a page that is opened again and again."""
+SHORT = 8192
+"""Bytes of content that is worth remembering."""
 """Combinations of arms that ``Extractor.references`` keeps compiled."""
 
 Json = dict[str, Any]
 Extract = Callable[[Json], IndexValues]
-References = Callable[[bytes], list[ReferenceRow]]
+References = Callable[[bytes], Sequence[ReferenceRow]]
 _new: Any = tuple.__new__
 
 
@@ -58,6 +62,7 @@ class Extractor:
         self._texts = Texts(registry)
         self._compiled: dict[str, Extract] = {}
         self._following: dict[tuple[str, frozenset[int]], References] = {}
+        self._recall = lru_cache(maxsize=MOST_READ)(_apply)
 
     def __call__(self, data: Json) -> IndexValues:
         """The rows of the resource ``data``."""
@@ -93,11 +98,14 @@ class Extractor:
                 grow(self.registry.model, self.emitters, root, type, arm)
         read, walk = _reader(prune(root)), walker(root)
 
-        def follow(content: bytes) -> list[ReferenceRow]:
+        def find(content: bytes) -> Sequence[ReferenceRow]:
             data = read(content)
             rows = Rows(data)
             walk(data, rows)
             return rows.references
+
+        def follow(content: bytes) -> Sequence[ReferenceRow]:
+            return self._recall(find, content) if len(content) <= SHORT else find(content)
 
         return follow
 
@@ -121,6 +129,10 @@ class Extractor:
         for arms in bases.values():
             grow(model, self.emitters, root, type, arms[0], composites(model, self.emitters, arms))
         return _extract(walker(prune(root)), self.registry.primary_dates(type), self._texts)
+
+
+def _apply(find: References, content: bytes) -> Sequence[ReferenceRow]:
+    return find(content)
 
 
 def _reader(root: Branch) -> Callable[[bytes], Json]:

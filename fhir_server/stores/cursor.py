@@ -19,6 +19,10 @@ from fhir_server.search.values import Looked
 DAMAGED: Final = "the page link is damaged or belongs to another search: start again from the first page"
 _CHECK: Final = 6
 
+MOST_CONTEXTS: Final = 2_048
+_contexts: dict[int, tuple[Query, bytes]] = {}
+"""Of queries that were asked lately, by their id: the same search comes with the same object."""
+
 Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Key = Number | float | str | None
 
@@ -71,6 +75,17 @@ def read_cursor(context: bytes, cursor: str, kind: type[P]) -> P:
 
 def context_of(query: Query) -> bytes:
     """What a cursor of ``query`` belongs to: the same type, criteria and order, in every process and at any time."""
+    known = _contexts.get(id(query))
+    if known is not None and known[0] is query:
+        return known[1]
+    if len(_contexts) >= MOST_CONTEXTS:
+        _contexts.clear()
+    context = _context(query)
+    _contexts[id(query)] = (query, context)
+    return context
+
+
+def _context(query: Query) -> bytes:
     said = [query.type, [(key.parameter.code, key.descending) for key in query.sort], query.clauses]
     return orjson.dumps(said, default=_said, option=orjson.OPT_PASSTHROUGH_DATACLASS)
 

@@ -38,11 +38,12 @@ class Prepared(NamedTuple):
 
 
 class _Stamped(NamedTuple):
-    """A statement that is good as long as the stamp of ``types`` is the same."""
+    """A statement that is good as long as the stamp of ``types`` is the same; it was in the state ``seen``."""
 
     prepared: Prepared
     types: tuple[str, ...]
     stamp: Stamp
+    seen: tuple[int, int]
 
 
 class PreparedPages:
@@ -69,8 +70,13 @@ class PreparedPages:
         found = self._stamped.get(id(query))
         if found is None or found.prepared.query is not query:
             return None
-        stamp = stamp_of(self._connection, self._symbols, found.types)
-        return found.prepared if stamp == found.stamp else None
+        seen = self._seen()
+        if seen == found.seen:
+            return found.prepared
+        if stamp_of(self._connection, self._symbols, found.types) != found.stamp:
+            return None
+        self._stamped[id(query)] = found._replace(seen=seen)
+        return found.prepared
 
     def keep(self, plan: Plan, prepared: Prepared) -> None:
         """Keep what was made in the snapshot that the connection sees."""
@@ -80,7 +86,12 @@ class PreparedPages:
         else:
             types = types_of(query)
             stamp = stamp_of(self._connection, self._symbols, types)
-            _put(self._stamped, id(query), _Stamped(prepared, types, stamp))
+            _put(self._stamped, id(query), _Stamped(prepared, types, stamp, self._seen()))
+
+    def _seen(self) -> tuple[int, int]:
+        """Changes with whatever another connection commits and with whatever this one writes."""
+        version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        return version, self._connection.total_changes
 
 
 def _put(kept: dict[int, T], key: int, value: T) -> None:
