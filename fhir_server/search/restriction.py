@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from operator import is_
+from typing import Final
 
 from fhir_server.search.clauses import AllOf, AnyOf, Chain, Clause, Criterion, Has, Not, Query
 from fhir_server.search.contained import is_contained
 
 Restriction = Callable[[str], Criterion | None]
 """Type → what a resource of it must satisfy to be seen; None: all of them are."""
+
+_PLAIN: Final = frozenset({Clause})
+"""Criteria that look at nothing but the resource itself."""
 
 
 def restricted(query: Query, restriction: Restriction) -> Query:
@@ -22,7 +26,9 @@ def restricted(query: Query, restriction: Restriction) -> Query:
         parts = tuple([restricted(part, restriction) for part in query.parts])
         return query if all(map(is_, parts, query.parts)) else replace(query, parts=parts)
     own = restriction(query.type)
-    clauses = tuple([_inside(criterion, restriction) for criterion in query.clauses])
+    clauses = query.clauses
+    if not _PLAIN.issuperset(map(type, clauses)):
+        clauses = tuple([_inside(criterion, restriction) for criterion in clauses])
     if own is not None:
         return replace(query, clauses=(*clauses, own))
     return query if all(map(is_, clauses, query.clauses)) else replace(query, clauses=clauses)

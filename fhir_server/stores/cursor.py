@@ -20,6 +20,8 @@ DAMAGED: Final = "the page link is damaged or belongs to another search: start a
 _CHECK: Final = 6
 
 MOST_CONTEXTS: Final = 2_048
+LONGEST: Final = 4_096
+"""Bytes of a context that is worth remembering: hostile searches must not fill the memory."""
 _contexts: dict[int, tuple[Query, bytes]] = {}
 """Of queries that were asked lately, by their id: the same search comes with the same object."""
 
@@ -78,11 +80,17 @@ def context_of(query: Query) -> bytes:
     known = _contexts.get(id(query))
     if known is not None and known[0] is query:
         return known[1]
-    if len(_contexts) >= MOST_CONTEXTS:
-        _contexts.clear()
     context = _context(query)
-    _contexts[id(query)] = (query, context)
+    if len(context) <= LONGEST:
+        if len(_contexts) >= MOST_CONTEXTS:
+            _contexts.clear()
+        _contexts[id(query)] = (query, context)
     return context
+
+
+def is_short(query: Query) -> bool:
+    """True when ``query`` is worth remembering."""
+    return all(len(context_of(part)) <= LONGEST for part in query.parts or (query,))
 
 
 def _context(query: Query) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from contract_kit import clause, parameter, put, query, record, token
 
+from fhir_server.stores import cursor
 from fhir_server.stores.sqlite import totals
 from fhir_server.stores.sqlite.store import SqliteStore
 
@@ -32,6 +33,20 @@ async def test_an_estimate_is_never_less_than_what_was_counted(
     await put(sqlite, *[record("Observation", str(n), code=[["", "rare"]]) for n in range(8)])
     wanted = query("Observation", total="estimate")
     assert (await sqlite.search(wanted)).total in range(6, 25)
+
+
+async def test_long_searches_are_answered_and_not_remembered(sqlite: SqliteStore) -> None:
+    await put(sqlite, *[record("Observation", str(n), code=[["", "a"]]) for n in range(3)])
+    prepared = sqlite._reader._prepared
+    for many, is_kept in ((3, True), (2_000, False)):
+        codes = [token(f"code {n}") for n in range(many)]
+        wanted = query("Observation", clause(parameter("Observation", "code"), token("a"), *codes))
+        known = len(cursor._contexts)
+        for total in ("none", "accurate"):
+            assert len((await sqlite.search(replace(wanted, total=total))).records) == 3
+            assert await sqlite.count(replace(wanted, total=total)) == 3
+        assert (len(cursor._contexts) > known) is is_kept
+        assert len(prepared._lasting) + len(prepared._stamped) == 2
 
 
 def test_a_sample_is_spread_over_everything() -> None:

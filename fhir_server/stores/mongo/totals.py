@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from fhir_server.search.query import Query
+from fhir_server.stores.cursor import is_short
 from fhir_server.stores.mongo.pages import Part, parts_of
 from fhir_server.stores.mongo.past import newest_write
 from fhir_server.stores.mongo.view import View
@@ -48,7 +49,7 @@ class Totals:
         clauses = [
             criterion for part in counted.query.parts or (counted.query,) for criterion in part.clauses
         ]
-        if not any(map(asks_for_texts, clauses)):
+        if not any(map(asks_for_texts, clauses)) and is_short(counted.query):
             if len(self._counted) >= MOST:
                 self._counted.clear()
             self._counted[id(counted.query)] = counted

@@ -12,6 +12,7 @@ import sqlite3
 from typing import Final, NamedTuple, TypeVar
 
 from fhir_server.search.query import Clause, Criterion, Query
+from fhir_server.stores.cursor import is_short
 from fhir_server.stores.sqlite.conditions.parts import Values
 from fhir_server.stores.sqlite.plan import Plan
 from fhir_server.stores.sqlite.stamps import Stamp, stamp_of
@@ -81,6 +82,8 @@ class PreparedPages:
     def keep(self, plan: Plan, prepared: Prepared) -> None:
         """Keep what was made in the snapshot that the connection sees."""
         query = prepared.query
+        if not is_short(query):
+            return
         if plan.is_settled and UNKNOWN not in prepared.values and all(map(_is_exact, query.clauses)):
             _put(self._lasting, id(query), prepared)
         else:
