@@ -25,24 +25,26 @@ CURSOR = "_cursor"
 
 def search_url(base: str, path: str, pairs: Pairs) -> str:
     """``base/path?name=value…``, values percent-encoded as far as a query needs it."""
+    if sum([len(name) + len(value) for name, value in pairs]) <= SHORT:
+        return _short_url(base, path, tuple(pairs))
+    return _url(base, path, pairs)
+
+
+def _url(base: str, path: str, pairs: Pairs) -> str:
     address = f"{base}/{path}" if path else base
-    query = "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
+    query = "&".join([f"{_quote(name)}={_quote(value)}" for name, value in pairs])
     return f"{address}?{query}" if query else address
 
 
 SHORT = 256
-"""Characters of a name or value that is worth remembering; longer ones must not fill the memory."""
-
-
-def _quoted(text: str) -> str:
-    return _quoted_short(text) if len(text) <= SHORT else _quote(text)
+"""Characters of names and values that are worth remembering; longer ones must not fill the memory."""
 
 
 def _quote(text: str) -> str:
     return quote(text, safe=",:$/-._~")
 
 
-_quoted_short = lru_cache(maxsize=4096)(_quote)
+_short_url = lru_cache(maxsize=4096)(_url)
 
 
 def page_links(base: str, path: str, applied: Pairs, cursor: str | None) -> list[tuple[str, str]]:

@@ -23,10 +23,11 @@ SMALL = 16_384
 class GatheredWrites:
     """An asyncio transport whose writes wait for the end of the turn; all else is the transport's own."""
 
-    __slots__ = ("_loop", "_parts", "_size", "_transport")
+    __slots__ = ("_loop", "_parts", "_size", "_transport", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
+        self.is_closing = transport.is_closing  # asked for with every answer
         self._loop = loop
         self._parts: list[bytes] = []
         self._size = 0
