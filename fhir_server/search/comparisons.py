@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fhir_server.search.clauses import Clause, Criterion, Not
 from fhir_server.search.faults import Refusal
-from fhir_server.search.modifiers import MODIFIERS, parse_value
+from fhir_server.search.modifiers import MODIFIERS, missing, parse_value
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.types import date, string
 from fhir_server.search.types.base import PREFIXES, Reading
@@ -53,7 +53,7 @@ def compared(parameter: SearchParameter, operator: str, value: str, reading: Rea
 def _present(parameter: SearchParameter, operator: str, value: str, reading: Reading) -> Criterion:
     if value.lower() not in TRUTH:
         raise ValueError("pr is followed by true or false")
-    return Clause(parameter, "missing", (TRUTH[value.lower()],))
+    return missing(parameter, TRUTH[value.lower()])
 
 
 def _plain(parameter: SearchParameter, operator: str, value: str, reading: Reading) -> Criterion:

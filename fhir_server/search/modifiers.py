@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from fhir_server.search.clauses import AnyOf, Clause, Criterion
+from fhir_server.search.clauses import AllOf, AnyOf, Clause, Criterion
 from fhir_server.search.cost import MOST_VALUES
 from fhir_server.search.faults import Refusal
 from fhir_server.search.lookups import PARTS
@@ -98,7 +98,21 @@ def _kept(parameter: SearchParameter, modifier: str, texts: Sequence[str], readi
 def _missing(parameter: SearchParameter, modifier: str, texts: Sequence[str], reading: Reading) -> Criterion:
     if not TRUTH.keys() >= set(texts):
         raise ValueError(":missing is true or false")
-    return Clause(parameter, "missing", tuple(TRUTH[text] for text in texts))
+    return _any_of([missing(parameter, TRUTH[text]) for text in dict.fromkeys(texts)])
+
+
+def missing(parameter: SearchParameter, is_missing: bool) -> Criterion:
+    """Whether there is no value. A logical reference is one too; of what type it is nobody knows, so that it is none
+    of a parameter for references to one type."""
+    literal = Clause(parameter, "missing", (is_missing,))
+    if not parameter.identifier_keys or parameter.target is not None:
+        return literal
+    both = (literal, Clause(_logical(parameter), "missing", (is_missing,)))
+    return AllOf(both) if is_missing else AnyOf(both)
+
+
+def _any_of(criteria: Sequence[Criterion]) -> Criterion:
+    return criteria[0] if len(criteria) == 1 else AnyOf(tuple(criteria))
 
 
 def _text(parameter: SearchParameter, modifier: str, texts: Sequence[str], reading: Reading) -> Criterion:
@@ -107,8 +121,7 @@ def _text(parameter: SearchParameter, modifier: str, texts: Sequence[str], readi
 
 def _searched(parameter: SearchParameter, modifier: str, texts: Sequence[str], reading: Reading) -> Criterion:
     """``_text`` and ``_content``."""
-    found = tuple(fulltext.criterion(parameter, text) for text in texts)
-    return found[0] if len(found) == 1 else AnyOf(found)
+    return _any_of([fulltext.criterion(parameter, text) for text in texts])
 
 
 # ── token ─────────────────────────────────────────────────────────────────────
@@ -191,8 +204,11 @@ def _identified(
     """``:identifier``: the logical reference, a token over rows of its own."""
     if not parameter.identifier_keys:
         raise ValueError(f"the values of {parameter.code} are URLs, which have no identifier")
-    logical = replace(parameter, kind="token", keys=parameter.identifier_keys, target=None)
-    return _plain(logical, "", texts, reading)
+    return _plain(_logical(parameter), "", texts, reading)
+
+
+def _logical(parameter: SearchParameter) -> SearchParameter:
+    return replace(parameter, kind="token", keys=parameter.identifier_keys, target=None)
 
 
 def _hierarchical(
