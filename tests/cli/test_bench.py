@@ -6,8 +6,10 @@ from contextlib import closing, suppress
 
 import orjson
 import pytest
+from pymongo import MongoClient
 from typer.testing import CliRunner
 
+from fhir_server.app import opened
 from fhir_server.cli import app
 from fhir_server.cli.bench import generator, large, large_bundle, run, sample
 from fhir_server.cli.bench.copying import COPY
@@ -15,8 +17,12 @@ from fhir_server.cli.bench.generator import Plan
 from fhir_server.cli.bench.process import free_port
 from fhir_server.cli.bench.rows import ROWS
 from fhir_server.cli.bench.searches import SEARCHES
+from fhir_server.cli.bench.stores import mongo_databases
 from fhir_server.definitions import load_definitions
+from fhir_server.interactions.transaction import transaction
 from fhir_server.model.resource import Resource
+from fhir_server.security.caller import SYSTEM
+from fhir_server.settings import Settings
 from fhir_server.validation import Validator
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx one one"
@@ -104,3 +110,14 @@ def test_the_bench_runs_and_its_answers_are_right(tmp_path, monkeypatch):
     assert [row["name"] for row in figures["rows"]] == names
     assert all(row["errors"] == 0 and row["rps"] > 0 and row["ratio"] > 0 for row in figures["rows"])
     assert figures["memory_end_mb"] >= figures["memory_start_mb"] > 20
+
+
+async def test_a_data_set_has_a_database_of_its_own_that_goes_with_it(tmp_path, mongo_server):
+    with mongo_databases(mongo_server)(tmp_path, "own") as url:
+        assert url.startswith(mongo_server.partition("/?")[0] + "/fhir_bench_own_")
+        assert url.endswith(mongo_server.partition("?")[2])
+        async with opened(Settings(store=url)) as server:
+            record = await transaction(server, SYSTEM, Resource.parse(sample.bundle(0, 2)))
+        assert record.status == 200
+    with MongoClient(mongo_server) as client:
+        assert not [name for name in client.list_database_names() if name.startswith("fhir_bench_own_")]

@@ -30,6 +30,8 @@ from fhir_server.stores.sqlite.store import SqliteStore
 Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 KILLS = 50
+MOST_KILLS = 200
+"""On a machine that is so busy that servers do little before they are killed."""
 LANES = 2
 SENDERS = 6
 ENTRIES = 8
@@ -57,6 +59,11 @@ class Lane:
     @property
     def store(self) -> Path:
         return self.folder / "fhir.db"
+
+    @property
+    def did_enough(self) -> bool:
+        """So much was acknowledged that its loss would be noticed."""
+        return len(self.acknowledged) > KILLS / LANES and len(self.committed) > KILLS / LANES / 4
 
     def next(self) -> int:
         self.number += 1
@@ -233,9 +240,11 @@ async def live_and_die(lane: Lane) -> None:
 
 async def run_lane(folder: Path, seed: int) -> Lane:
     lane = Lane(folder, random.Random(seed))
-    for _ in range(KILLS // LANES):
+    for turn in range(MOST_KILLS // LANES):
         await live_and_die(lane)
         await inspect(lane)
+        if turn + 1 >= KILLS // LANES and lane.did_enough:
+            break
     server = start(lane)
     await until_ready(lane, server)
     server.terminate()
@@ -252,6 +261,5 @@ async def test_a_server_killed_fifty_times_keeps_what_it_acknowledged_and_nothin
         folder.mkdir()
     lanes = await asyncio.gather(*[run_lane(folder, seed) for seed, folder in enumerate(folders)])
     for lane in lanes:
-        assert len(lane.acknowledged) > KILLS / LANES
-        assert len(lane.committed) > KILLS / LANES / 4
+        assert lane.did_enough
         assert lane.number > len(lane.acknowledged) + len(lane.committed), "no kill met anything under way"

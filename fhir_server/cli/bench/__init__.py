@@ -15,6 +15,7 @@ import typer
 
 from fhir_server.cli.bench.report import Figures, print_figures
 from fhir_server.cli.bench.run import run_bench
+from fhir_server.cli.bench.stores import mongo_databases, sqlite_file
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +34,9 @@ def bench(
         Path | None, typer.Option(help="folder with synthea-medium-150.tar.xz for the import row")
     ] = None,
     workers: Annotated[int, typer.Option(help="processes that serve")] = 1,
+    mongodb: Annotated[
+        str | None, typer.Option(help="on new databases of this MongoDB: mongodb://host/?replicaSet=name")
+    ] = None,
     large: Annotated[
         bool, typer.Option("--large", help="also what takes minutes: a Bundle of 70 MB, 500,000 resources")
     ] = False,
@@ -40,7 +44,10 @@ def bench(
     """Measure this server on this machine."""
     with tempfile.TemporaryDirectory(prefix="fhir-bench-") as folder:
         rows = tuple(only or ())
-        figures = run_bench(Path(folder), seconds, patients, rows, packs, large=large, workers=workers)
+        stores = mongo_databases(mongodb) if mongodb else sqlite_file
+        figures = run_bench(
+            Path(folder), seconds, patients, rows, packs, large=large, workers=workers, stores=stores
+        )
     print_figures(figures)
     if json:
         json.write_bytes(orjson.dumps(figures.as_json(), option=orjson.OPT_INDENT_2) + b"\n")

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from fhir_server.cli.bench.report import Figures, Row
 from fhir_server.cli.bench.rows import ROWS, request
 from fhir_server.cli.bench.sample import bundle
 from fhir_server.cli.bench.searches import SEARCHES, discover, first_pages
+from fhir_server.cli.bench.stores import Stores, sqlite_file
 from fhir_server.cli.targets import fetch_token
 
 IMPORT = "import"
@@ -69,17 +70,35 @@ def run_bench(
     *,
     large: bool = False,
     workers: int = 1,
+    stores: Stores = sqlite_file,
 ) -> Figures:
     """Measure the yardstick, then the rows (all, or ``only`` some), in ``folder``; ``large``: those too that need
-    minutes. The server has so many ``workers``."""
+    minutes. The server has so many ``workers``; ``stores`` gives each data set a store of its own."""
     figures = Figures(generator="wrk" if has_wrk() else "built-in", workers=workers)
+    with ExitStack() as stack:
+        own, loaded = (stack.enter_context(stores(folder, name)) for name in ("own", "loaded"))
+        figures.store = own.partition("://")[0]
+        return _measured(figures, folder, seconds, patients, only, packs, (own, loaded), large=large)
+
+
+def _measured(
+    figures: Figures,
+    folder: Path,
+    seconds: float,
+    patients: int,
+    only: tuple[str, ...],
+    packs: Path | None,
+    urls: tuple[str, str],
+    *,
+    large: bool,
+) -> Figures:
     before = _bare(folder, seconds).rps
-    with _served(folder, "own", figures, seconds, only) as bench:
+    with _served(folder, urls[0], figures, seconds, only) as bench:
         figures.cold_start_s, figures.memory_start_mb = bench.server.started_in_s, bench.server.memory_mb()
         asyncio.run(_measure_own(bench, patients))
         figures.memory_end_mb = bench.server.memory_mb()
     if large or bench.wants(IMPORT, *SEARCHES):
-        with _served(folder, "loaded", figures, seconds, only) as bench:
+        with _served(folder, urls[1], figures, seconds, only) as bench:
             asyncio.run(_measure_loaded(bench, patients, packs, large=large))
             figures.memory_end_mb = max(figures.memory_end_mb, bench.server.memory_mb())
     if bench.wants(COPY):
@@ -94,15 +113,14 @@ def run_bench(
 
 @contextmanager
 def _served(
-    folder: Path, name: str, figures: Figures, seconds: float, only: tuple[str, ...]
+    folder: Path, store: str, figures: Figures, seconds: float, only: tuple[str, ...]
 ) -> Iterator[Bench]:
     """A server with an empty store of its own: the rows of one data set must not depend on those of another."""
-    store = f"sqlite:///{folder / name}.db"
     secret = _add_client(store)
     port = free_port()
     environment = {"FHIR_STORE": store, "FHIR_MLLP_PORT": "0", "FHIR_PORT": str(port), "FHIR_LOG": "error"}
     command = ["-m", "fhir_server", "serve", "--no-demo", "--workers", str(figures.workers)]
-    with running(command, port, "/health/ready", environment, folder / f"{name}.log") as server:
+    with running(command, port, "/health/ready", environment, folder / "server.log") as server:
         yield Bench(figures, server, folder, seconds, only, store, secret)
 
 
