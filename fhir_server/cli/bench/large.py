@@ -27,7 +27,8 @@ BEGIN = 1_000_000
 
 
 async def large_row(http: httpx.AsyncClient, base: str, server: Running) -> Row:
-    """Post the Bundle when the readers' patients are there: entries per second; p50, p99 and errors are those of the others, who read meanwhile."""
+    """Post the Bundle: entries per second; p50, p99 and errors are those of the others, who read their own patients
+    meanwhile."""
     body = await asyncio.to_thread(large_bundle)
     await load(http, base, [bundle(0, READERS)])
     before = server.memory_mb()
