@@ -33,6 +33,9 @@ from fhir_server.rest.reply import NOSNIFF, reply_error
 PATIENCE = 5.0
 """Seconds that a check of the store may take before the server says that it is not ready."""
 
+STORE_UP = "store_up"
+"""The gauge that is 1 when the store answers, else 0."""
+
 Check = Callable[[], Awaitable[None]]
 Gauges = Callable[[], Awaitable[Mapping[str, float]]]
 _FRAMEWORK_ERRORS: dict[int, type[FhirError]] = {403: Forbidden, 404: NotFound, 405: NotSupported}
@@ -85,8 +88,12 @@ def _metrics(metrics: RequestMetrics, gauges: Gauges) -> APIRouter:
 
     @router.get("/metrics")
     async def scrape() -> Response:
-        """Requests, durations and gauges in Prometheus' text format."""
-        metrics.gauges = await gauges()
+        """Requests, durations and gauges in Prometheus' text format. When the store is away, that is told too."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                metrics.gauges = {STORE_UP: 1.0, **await gauges()}
+        except (TimeoutError, StoreUnavailable):
+            metrics.gauges = {STORE_UP: 0.0}
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

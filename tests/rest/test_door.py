@@ -5,6 +5,7 @@ import re
 import pytest
 
 from fhir_server.app import build, create, fhir_base
+from fhir_server.errors import StoreUnavailable
 from fhir_server.rest.endpoint import MOST_BASES
 from fhir_server.rest.routes import MOST_MADE
 
@@ -104,9 +105,21 @@ async def test_metrics_count_by_interaction_and_status(client, post):
 async def test_metrics_show_the_store_the_quarantine_and_the_process(client):
     text = (await client.get("/metrics")).text
     shown = dict(line.split(" ") for line in text.splitlines() if not line.startswith("#"))
+    assert float(shown["fhir_store_up"]) == 1
     assert float(shown["fhir_store_bytes"]) > 0
     assert float(shown["fhir_inbound_quarantined"]) == 0
     assert float(shown["process_resident_memory_bytes"]) > 0
+
+
+async def test_metrics_tell_that_the_store_is_away(client, server, monkeypatch):
+    async def away():
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(server.store, "size", away)
+    answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    assert "\nfhir_store_up 0.0\n" in answer.text
+    assert "fhir_store_bytes" not in answer.text
 
 
 async def test_documentation_is_mounted_and_open(anonymous):

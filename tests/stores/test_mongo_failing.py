@@ -13,7 +13,7 @@ from contract_kit import deletion, extract, ids, put, query, record
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from fhir_server.errors import StoreUnavailable, TooLarge
+from fhir_server.errors import InsufficientStorage, StoreUnavailable, TooLarge
 from fhir_server.store import Record
 from fhir_server.stores.mongo import session as sessions
 from fhir_server.stores.mongo.store import MongoStore
@@ -194,6 +194,9 @@ async def test_a_database_that_was_emptied_takes_no_writes(mongo: MongoStore, mo
 
 async def test_the_check_writes(mongo: MongoStore, mongo_url: str) -> None:
     await mongo.check()
-    with failing(mongo_url, "findAndModify", errorCode=14031), pytest.raises(StoreUnavailable, match="full"):
+    with (
+        failing(mongo_url, "findAndModify", errorCode=14031),
+        pytest.raises(InsufficientStorage, match="full"),
+    ):
         await mongo.check()
     assert await mongo.changes(0) == []

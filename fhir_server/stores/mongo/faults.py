@@ -14,9 +14,11 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
-from fhir_server.errors import FhirError, StoreUnavailable, TooLarge
+from fhir_server.errors import FhirError, InsufficientStorage, StoreUnavailable, TooLarge
 
 SOON: Final = {"Retry-After": "2"}
+LATER: Final = {"Retry-After": "60"}
+"""What needs a person."""
 
 _DAMAGED: Final = "a stored resource is damaged: restore it from a backup"
 _UNCERTAIN: Final = (
@@ -26,6 +28,7 @@ _TOO_MUCH: Final = (
     "these writes do not fit into the database's cache as one transaction: send them in smaller Bundles, or give the "
     "database a larger cache (--wiredTigerCacheSizeGB)"
 )
+_FULL: Final = 14031
 _ADVICE: Final = {
     11600: "the database is shutting down: send again",
     13: "the database does not allow this to the user of FHIR_STORE: give it the role readWrite",
@@ -34,7 +37,7 @@ _ADVICE: Final = {
     50: "the database took too long: ask for less, or send again later",
     112: "another server is writing: send again",
     121: "the database refused the document: its validators are those of another version of this program",
-    14031: "the disk of the database is full: free space, then send again",
+    _FULL: "the disk of the database is full: free space, then send again",
 }
 """Error code → what to do. Source: MongoDB's error_codes.yml."""
 
@@ -50,9 +53,10 @@ def unavailable(error: Exception) -> FhirError:
         return too_large()
     if code in _CACHE:
         return TooLarge(_TOO_MUCH, diagnostics=f"error {code}")
-    return StoreUnavailable(
-        _text(error, code), diagnostics=f"error {code}" if code else type(error).__name__, headers=SOON
-    )
+    diagnostics = f"error {code}" if code else type(error).__name__
+    if code == _FULL:
+        return InsufficientStorage(_ADVICE[code], diagnostics=diagnostics, headers=LATER)
+    return StoreUnavailable(_text(error, code), diagnostics=diagnostics, headers=SOON)
 
 
 def _text(error: Exception, code: int) -> str:
