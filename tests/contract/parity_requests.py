@@ -241,12 +241,12 @@ def histories(draw: st.DrawFn, moments: list[str]) -> Request:
     """Of a resource, a type or everything; that of everything since the first of ``moments``: the erasures of earlier
     examples stay out of it."""
     path = draw(st.one_of(KEYS, TYPE, st.just("")))
-    day = moments[0][:10]
+    minute = f"{moments[0][:16]}Z"
     limits = draw(
         st.one_of(
             st.just([("_since", moments[0])] if not path else []),
             st.sampled_from(moments).map(lambda moment: [("_since", moment)]),
-            st.sampled_from([*moments, day]).map(lambda moment: [("_at", moment), ("_since", moments[0])]),
+            st.sampled_from([*moments, minute]).map(lambda moment: [("_at", moment), ("_since", moments[0])]),
         )
     )
     count = draw(st.sampled_from([[("_count", "1")], [("_count", "3")], []]))
