@@ -121,8 +121,7 @@ class _Inclusion:
                 leads[key].add(include.target or include.parameter.target)
         follow = self._server.extract.references(type, frozenset(leads))
         for record in records:
-            rows = follow(record.content)
-            for row, version in _versioned(rows) if len(rows) > 1 else [(row, 0) for row in rows]:
+            for row, version in _versioned(follow(record.content)):
                 if row.type and not leads[row.key].isdisjoint((None, row.type)):
                     yield row, version
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from functools import lru_cache, partial
 from hashlib import blake2b
-from operator import attrgetter
+from operator import attrgetter, call
 from typing import Any
 
 import msgspec
@@ -62,7 +62,7 @@ class Extractor:
         self._texts = Texts(registry)
         self._compiled: dict[str, Extract] = {}
         self._following: dict[tuple[str, frozenset[int]], References] = {}
-        self._recall = lru_cache(maxsize=MOST_READ)(_apply)
+        self._recall = lru_cache(maxsize=MOST_READ)(call)
 
     def __call__(self, data: Json) -> IndexValues:
         """The rows of the resource ``data``."""
@@ -129,10 +129,6 @@ class Extractor:
         for arms in bases.values():
             grow(model, self.emitters, root, type, arms[0], composites(model, self.emitters, arms))
         return _extract(walker(prune(root)), self.registry.primary_dates(type), self._texts)
-
-
-def _apply(find: References, content: bytes) -> Sequence[ReferenceRow]:
-    return find(content)
 
 
 def _reader(root: Branch) -> Callable[[bytes], Json]:

@@ -14,15 +14,15 @@ import orjson
 from fhir_server.errors import InvalidSearch
 from fhir_server.search.parameters import SearchParameter
 from fhir_server.search.query import Query
+from fhir_server.search.remembered import Remembered
 from fhir_server.search.values import Looked
 
 DAMAGED: Final = "the page link is damaged or belongs to another search: start again from the first page"
 _CHECK: Final = 6
 
-MOST_CONTEXTS: Final = 2_048
 LONGEST: Final = 4_096
 """Bytes of a context that is worth remembering: hostile searches must not fill the memory."""
-_contexts: dict[int, tuple[Query, bytes]] = {}
+_contexts: Remembered[tuple[Query, bytes]] = Remembered()
 """Of queries that were asked lately, by their id: the same search comes with the same object."""
 
 Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -77,14 +77,12 @@ def read_cursor(context: bytes, cursor: str, kind: type[P]) -> P:
 
 def context_of(query: Query) -> bytes:
     """What a cursor of ``query`` belongs to: the same type, criteria and order, in every process and at any time."""
-    known = _contexts.get(id(query))
+    known = _contexts.recall(id(query))
     if known is not None and known[0] is query:
         return known[1]
     context = _context(query)
     if len(context) <= LONGEST:
-        if len(_contexts) >= MOST_CONTEXTS:
-            _contexts.clear()
-        _contexts[id(query)] = (query, context)
+        _contexts.keep(id(query), (query, context))
     return context
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from fhir_server.search.query import AllOf, AnyOf, Chain, Clause, Criterion, Has, Not, Query
 from fhir_server.search.types import fulltext
+from fhir_server.stores.cursor import is_short
 
 
 def types_of(query: Query) -> tuple[str, ...]:
@@ -13,6 +14,13 @@ def types_of(query: Query) -> tuple[str, ...]:
     parts = query.parts or (query,)
     related = _related([criterion for part in parts for criterion in part.clauses])
     return tuple(dict.fromkeys([*(part.type for part in parts), *related]))
+
+
+def may_remember(query: Query) -> bool:
+    """True when what was worked out for ``query`` is good until a write, which the index of texts does not wait for,
+    and when it is short enough to be remembered."""
+    criteria = [criterion for part in query.parts or (query,) for criterion in part.clauses]
+    return not any(map(asks_for_texts, criteria)) and is_short(query)
 
 
 def _related(criteria: Iterable[Criterion]) -> Iterator[str]:

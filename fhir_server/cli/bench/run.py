@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,8 +75,7 @@ def run_bench(
     """Measure the yardstick, then the rows (all, or ``only`` some), in ``folder``; ``large``: those too that need
     minutes. The server has so many ``workers``; ``stores`` gives each data set a store of its own."""
     figures = Figures(generator="wrk" if has_wrk() else "built-in", workers=workers)
-    with ExitStack() as stack:
-        own, loaded = (stack.enter_context(stores(folder, name)) for name in ("own", "loaded"))
+    with stores(folder, "own") as own, stores(folder, "loaded") as loaded:
         figures.store = own.partition("://")[0]
         return _measured(figures, folder, seconds, patients, only, packs, (own, loaded), large=large)
 
@@ -156,6 +155,8 @@ async def _connected(bench: Bench) -> AsyncIterator[None]:
 
 async def _measure_own(bench: Bench, patients: int) -> None:
     """The rows on the built-in data set."""
+    if not bench.wants(*ROWS, COPY):
+        return
     async with _connected(bench):
         await load(bench.http, bench.base, (bundle(first, 50) for first in range(0, patients, 50)))
         for name, plan_of in ROWS.items():

@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from fhir_server.search.query import Query
-from fhir_server.stores.cursor import is_short
 from fhir_server.stores.mongo.pages import Part, parts_of
 from fhir_server.stores.mongo.past import newest_write
 from fhir_server.stores.mongo.view import View
-from fhir_server.stores.stamps import asks_for_texts, types_of
+from fhir_server.stores.stamps import may_remember, types_of
 
 MOST: Final = 2_048
 EXACT: Final = 20_000
@@ -46,10 +45,7 @@ class Totals:
 
     def keep(self, counted: Counted) -> None:
         """Remember it, unless it goes by texts: those are not indexed when they are written."""
-        clauses = [
-            criterion for part in counted.query.parts or (counted.query,) for criterion in part.clauses
-        ]
-        if not any(map(asks_for_texts, clauses)) and is_short(counted.query):
+        if may_remember(counted.query):
             if len(self._counted) >= MOST:
                 self._counted.clear()
             self._counted[id(counted.query)] = counted

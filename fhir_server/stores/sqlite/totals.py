@@ -12,11 +12,10 @@ from typing import Final, NamedTuple
 import orjson
 
 from fhir_server.search.query import Query
-from fhir_server.stores.cursor import is_short
 from fhir_server.stores.sqlite.plan import Plan, candidates
 from fhir_server.stores.sqlite.stamps import Stamp, stamp_of
 from fhir_server.stores.sqlite.symbols import UNKNOWN, Symbols
-from fhir_server.stores.stamps import asks_for_texts, types_of
+from fhir_server.stores.stamps import may_remember, types_of
 
 MOST: Final = 2_048
 EXACT: Final = 20_000
@@ -50,8 +49,7 @@ class Totals:
 
     def keep(self, connection: sqlite3.Connection, symbols: Symbols, query: Query, total: int) -> None:
         """Keep what was counted in the snapshot that ``connection`` sees."""
-        clauses = [criterion for part in query.parts or (query,) for criterion in part.clauses]
-        if any(map(asks_for_texts, clauses)) or not is_short(query):
+        if not may_remember(query):
             return
         if len(self._counted) >= MOST:
             self._counted.clear()
