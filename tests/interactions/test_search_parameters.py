@@ -194,13 +194,18 @@ async def test_one_that_comes_back_before_its_rows_are_gone_is_built_anew(server
     assert await found(server, "Patient", ("marital", "M")) == ["p1"]
 
 
-async def test_one_that_is_retired_while_it_is_built_leaves_no_rows(server: Server) -> None:
+async def test_one_that_is_retired_while_it_is_built_leaves_no_rows(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is built one resource at a time, else it may be done before anybody looks."""
+    monkeypatch.setattr("fhir_server.interactions.indexing.work.MOST", 1)
     await patients(server, 300)
     await keep(server, parameter())
     keys = frozenset(server.parameters.parameter("Patient", "marital").keys)
     assert server.indexer is not None
     work = asyncio.get_running_loop().create_task(server.indexer.work_off())
     while not any(unit.position for job in server.indexer.ledger.jobs for unit in job.units):
+        assert not work.done()
         await asyncio.sleep(0)
     await keep(server, parameter(status="retired"))
     await work
