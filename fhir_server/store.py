@@ -118,6 +118,19 @@ class Examination(msgspec.Struct, frozen=True):
     repaired: tuple[Finding, ...] = ()
 
 
+class Commits(msgspec.Struct):
+    """How much this process has made durable: ``groups`` of transactions, each by one commit of the database, and the
+    ``transactions`` that shared them."""
+
+    groups: int = 0
+    transactions: int = 0
+
+    def note(self, transactions: int) -> None:
+        """One group of so many."""
+        self.groups += 1
+        self.transactions += transactions
+
+
 class Reading(Protocol):
     """What can be read, inside a transaction (with its own writes) or outside (committed only)."""
 
@@ -206,6 +219,7 @@ class Store(Reading, Protocol):
     """
 
     unfinished: Unfinished
+    commits: Commits
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction. When the block has been left without an exception, everything is durable
@@ -214,6 +228,11 @@ class Store(Reading, Protocol):
 
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """Writes in the order they were made, with a ``sequence`` greater than ``after``, and their ``number``."""
+
+    async def wait(self, after: int, seconds: float) -> int:
+        """Wait until something has been written after the sequence ``after``, by whichever server, but not longer than
+        ``seconds``: the greatest sequence that is known to have been given out. ``changes`` then has everything up to
+        it; when it has nothing, that was erased."""
 
     async def reached(self) -> tuple[int, int]:
         """The greatest sequence and the greatest number that were given out, to what was erased too."""

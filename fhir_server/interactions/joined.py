@@ -18,6 +18,7 @@ class Joined:
 
     def __init__(self, store: Store, transaction: Transaction) -> None:
         self.unfinished = store.unfinished
+        self.commits = store.commits
         self._store = store
         self._transaction = transaction
 
@@ -72,6 +73,10 @@ class Joined:
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """See ``store.Store.changes``: what is committed."""
         return await self._store.changes(after, limit)
+
+    async def wait(self, after: int, seconds: float) -> int:
+        """See ``store.Store.wait``: for what is committed."""
+        return await self._store.wait(after, seconds)
 
     async def reached(self) -> tuple[int, int]:
         """See ``store.Store.reached``: what is committed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from copy import copy
 from typing import Any
 
 import pytest
@@ -307,6 +308,23 @@ async def test_a_transaction_without_writes_ends(store: Store) -> None:
     async with store.transaction() as transaction:
         assert await transaction.read("Patient", "1") is None
     await store.check()
+
+
+async def test_commits_are_counted_and_the_transactions_that_share_them(store: Store) -> None:
+    async def write(number: int) -> None:
+        async with store.transaction() as transaction:
+            each = record("Patient", f"p{number}")
+            await transaction.put(each, extract("Patient", each.content))
+            if number % 4 == 0:
+                raise LookupError
+
+    before = copy(store.commits)
+    await asyncio.gather(*(write(number) for number in range(40)), return_exceptions=True)
+    assert store.commits.transactions - before.transactions == 30
+    assert 1 <= store.commits.groups - before.groups <= 10
+    after = copy(store.commits)
+    await put(store, record("Patient", "alone"))
+    assert (store.commits.groups, store.commits.transactions) == (after.groups + 1, after.transactions + 1)
 
 
 # ── history ───────────────────────────────────────────────────────────────────

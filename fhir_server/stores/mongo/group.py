@@ -16,7 +16,7 @@ from typing import Final
 from pymongo.errors import PyMongoError
 
 from fhir_server.errors import Conflict, FhirError, StoreUnavailable
-from fhir_server.store import Record
+from fhir_server.store import Commits, Record
 from fhir_server.stores.mongo.batch import STORED, Counters, Key, Stored, Write, documents_of
 from fhir_server.stores.mongo.faults import SOON, unavailable
 from fhir_server.stores.mongo.known import Known, Reached
@@ -73,7 +73,7 @@ class Group:
     index must have, None for any.
     """
 
-    def __init__(self, session: Session, known: Known, index: str | None) -> None:
+    def __init__(self, session: Session, known: Known, index: str | None, commits: Commits) -> None:
         self.ended: list[Member] = []
         self.records: dict[Key, Record | None] = {}
         self.newest: dict[Key, Write] = {}
@@ -82,6 +82,7 @@ class Group:
         self.view = View(session.ask, is_committed=False)
         self.session = session
         self._index = index
+        self._commits = commits
         self._counters = Counters(0, 0, 0)
         self._base: Reached | None = None
         self._touched: set[Key] = set()
@@ -185,6 +186,7 @@ class Group:
                 if self.session.is_open:
                     await self.session.keep(self._counters, self.erased)
                     await self.session.commit()
+                    self._commits.note(len(self.ended))
                     self._keep_known()
                 return None
             except StoreUnavailable as error:

@@ -21,6 +21,7 @@ from fhir_server.stores.mongo.batch import Extract
 from fhir_server.stores.mongo.connection import Connection, Document, Place
 from fhir_server.stores.mongo.examine import Examiner
 from fhir_server.stores.mongo.faults import cannot_open, unavailable
+from fhir_server.stores.mongo.feed import Feed
 from fhir_server.stores.mongo.fulltext import behind
 from fhir_server.stores.mongo.history import Scope, history_page, reached, read_changes
 from fhir_server.stores.mongo.reader import Reader
@@ -56,10 +57,12 @@ class MongoStore:
         self._blobs = Blobs()
         self._connection = Connection(place)
         self._writer = Writer(self._connection)
+        self.commits = self._writer.commits
         self._view = committed_view(self._connection)
         self._reader = Reader(self._view, self._blobs)
         self._joined = JoinedReads(self._view, self._reader)
         self._searches = Searches(self._blobs, extract)
+        self._feed = Feed(self._connection, self._view)
         self._texts = TextIndex(lambda: behind(self._view), self.transaction)
 
     @classmethod
@@ -173,8 +176,12 @@ class MongoStore:
 
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """See ``store.Store.changes``."""
-        rows = await read_changes(self._view, after, limit)
+        rows = await read_changes(self._view.steady(), after, limit)
         return [self._reader.record(row, row["n"]) for row in rows]
+
+    async def wait(self, after: int, seconds: float) -> int:
+        """See ``store.Store.wait``."""
+        return await self._feed.wait(after, seconds)
 
     async def reached(self) -> tuple[int, int]:
         """See ``store.Store.reached``."""
@@ -205,6 +212,7 @@ class MongoStore:
 
     async def close(self) -> None:
         """See ``store.Store.close``."""
+        await self._feed.close()
         await self._texts.close()
         await self._writer.close()
         await self._connection.close()

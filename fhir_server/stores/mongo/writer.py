@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from fhir_server.store import Commits
 from fhir_server.stores.mongo.connection import Connection
 from fhir_server.stores.mongo.group import Group, Member
 from fhir_server.stores.mongo.known import Known
@@ -19,6 +20,7 @@ class Writer:
 
     def __init__(self, connection: Connection) -> None:
         self.turn = asyncio.Lock()
+        self.commits = Commits()
         self.index: str | None = None
         self._session = Session(connection)
         self._known = Known()
@@ -28,7 +30,7 @@ class Writer:
     def join(self) -> Group:
         """The group that is open, or a new one. The caller holds the turn."""
         if self._group is None:
-            self._group = group = Group(self._session, self._known, self.index)
+            self._group = group = Group(self._session, self._known, self.index, self.commits)
             self._committing = asyncio.get_running_loop().create_task(self._commit(group))
         return self._group
 

@@ -53,6 +53,8 @@ readers out."""
 PATIENCE = 0.03
 """Seconds that a search may keep the event loop."""
 
+LOOKED_EVERY = 0.05
+"""Seconds between two looks at whether something was written; one takes about 10 µs."""
 
 REPAIRED = 200
 """Resources whose index rows are repaired in one transaction."""
@@ -78,6 +80,7 @@ class SqliteStore:
             self._checkpoints,
             wait_for_disk=durability == "full",
         )
+        self.commits = self._writer.commits
         connection = opened(READ_CACHE)
         connection.execute(f"PRAGMA busy_timeout = {RECOVERY:d}")
         symbols, memos, totals = self._writer.symbols, Memos(), Totals()
@@ -251,6 +254,14 @@ class SqliteStore:
             return [self._reader.record(*row) for row in read_changes(self._reader.connection, after, limit)]
         except (sqlite3.Error, zstandard.ZstdError) as error:
             raise unavailable(error) from error
+
+    async def wait(self, after: int, seconds: float) -> int:
+        """See ``store.Store.wait``. Nothing tells what other processes write, so one looks."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while (await self.reached())[0] <= after and loop.time() < deadline:
+            await asyncio.sleep(LOOKED_EVERY)
+        return (await self.reached())[0]
 
     async def reached(self) -> tuple[int, int]:
         """See ``store.Store.reached``."""

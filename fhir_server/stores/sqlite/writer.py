@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from fhir_server.errors import StoreUnavailable
-from fhir_server.store import Record
+from fhir_server.store import Commits, Record
 from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.faults import is_busy, unavailable
 from fhir_server.stores.sqlite.queue import Queue
@@ -82,6 +82,7 @@ class Writer:
         self, connect: Callable[[], sqlite3.Connection], checkpoints: Checkpoints, *, wait_for_disk: bool
     ) -> None:
         self.turn = asyncio.Lock()
+        self.commits = Commits()
         self.connection = connect()
         self.symbols = Symbols(self.connection)
         self.rid = self.sequence = self.latest = 0
@@ -271,6 +272,8 @@ class Writer:
             group.finish(error)
         if group.written:
             self._checkpoints.dirty()
+            if error is None:
+                self.commits.note(len(group.waiting))
 
     async def _end(self, group: Group) -> sqlite3.Error | None:
         try:
