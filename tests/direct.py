@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ class Client:
         if_match: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, Json]:
-        """Status and body (as JSON, {} when there is none). ``path`` and ``query`` go out as they are."""
+        """Status and body: JSON, of XML what the resource is, {} of anything else. ``path`` and ``query`` go out as
+        they are."""
         sending = [
             (b"host", b"fhir.test"),
             (b"accept", b"application/fhir+json"),
@@ -71,7 +73,15 @@ class Client:
         await self.asgi(scope, receive, send)
         self.asked += 1
         content = b"".join(message.get("body", b"") for message in sent[1:])
-        return sent[0]["status"], orjson.loads(content) if content else {}
+        return sent[0]["status"], _body(dict(sent[0]["headers"]).get(b"content-type", b""), content)
+
+
+def _body(kind: bytes, content: bytes) -> Json:
+    if content and b"json" in kind:
+        read: Json = orjson.loads(content)
+        return read
+    root = re.search(rb"<(\w+)", content) if b"xml" in kind else None
+    return {"resourceType": root[1].decode()} if root else {}
 
 
 class Running:

@@ -76,7 +76,7 @@ def send(server: Running, case: Case) -> str | None:
         return f"{told} is a bug: {answer}"
     if seconds > SLOWEST:
         return f"{told} took {seconds:.1f} s"
-    if status >= 400 and answer.get("resourceType") != "OperationOutcome":
+    if status >= 400 and case.method != "HEAD" and answer.get("resourceType") != "OperationOutcome":
         return f"{told} has no OperationOutcome"
     if str(status) not in case.operation.definition.raw["responses"]:
         return f"{told} is not documented"

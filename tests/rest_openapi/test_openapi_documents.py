@@ -12,14 +12,18 @@ from jsonschema import Draft202012Validator
 
 from fhir_server.errors import FhirError
 from fhir_server.formats import from_xml
+from fhir_server.rest.headers import PATCHES
+from fhir_server.rest.media import FHIR_JSON, FHIR_XML, FORMATS
 from fhir_server.rest.openapi import OpenApi
 from fhir_server.rest.openapi.examples import example, with_id
 from fhir_server.rest.openapi.interactions import FACTS
 from fhir_server.rest.openapi.responses import error_responses
 from fhir_server.rest.routes import ROUTES
+from fhir_server.search.control import INCLUSIONS, READERS
+from fhir_server.search.criteria import SPECIAL
 from fhir_server.validation import Validator
 
-METHODS = {"get", "put", "post", "delete", "patch"}
+METHODS = {"get", "put", "post", "delete", "patch", "head"}
 PLACES = {"path", "query", "header"}
 SOME_TYPES = ["Patient", "Task", "Observation", "Bundle", "Parameters", "StructureDefinition", "Binary"]
 
@@ -29,6 +33,15 @@ def calls(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         for method, call in item.items():
             if method in METHODS:
                 yield path, call
+
+
+def told(document: dict[str, Any], path: str, call: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The parameters of ``call``, its path's among them, by place and name; each is said once."""
+    everywhere = document["paths"][path].get("parameters", [])
+    parameters = [resolved(document, item) for item in [*everywhere, *call["parameters"]]]
+    found = {(item["in"], item["name"]): item for item in parameters}
+    assert len(found) == len(parameters)
+    return found
 
 
 def references(value: Any) -> Iterator[str]:
@@ -71,9 +84,8 @@ def check_document(document: dict[str, Any]) -> None:
 
 
 def check_call(document: dict[str, Any], path: str, call: dict[str, Any], tags: set[str]) -> None:
-    parameters = [resolved(document, item) for item in call["parameters"]]
-    names = [(item["in"], item["name"]) for item in parameters]
-    assert len(names) == len(set(names))
+    names = told(document, path, call)
+    parameters = names.values()
     assert all(place in PLACES for place, _ in names)
     assert all(item["schema"] and item["description"] for item in parameters)
     in_path = {part[1:-1] for part in path.split("/") if part.startswith("{")}
@@ -158,8 +170,8 @@ def test_an_operation_that_changes_nothing_is_called_by_address_too(documents: O
         for item in paths["/Observation/$lastn"]["get"]["parameters"]
     ]
     assert {"max", "patient", "category", "code"} <= set(names)
-    assert paths["/Observation/$validate"].keys() == {"get", "post"}
-    assert paths["/Observation/{id}/$meta-add"].keys() == {"post"}
+    assert paths["/Observation/$validate"].keys() & METHODS == {"get", "post"}
+    assert paths["/Observation/{id}/$meta-add"].keys() & METHODS == {"post"}
 
 
 def test_every_search_parameter_is_described(documents: OpenApi, parts: Any) -> None:
@@ -205,6 +217,93 @@ def test_addresses_outside_fhir_are_described_at_their_place(parts: Any) -> None
     assert paths["/auth/token"]["servers"] == [{"url": "/"}]
     assert paths["/auth/token"]["post"]["security"] == []
     assert "security" not in paths["/inbound/{his}"]["post"]
+
+
+# ── forms, and what an address may say everywhere ─────────────────────────────
+
+
+@pytest.mark.parametrize("name", [*SOME_TYPES, "System"])
+def test_both_forms_and_their_parameters_are_named_everywhere(documents: OpenApi, name: str) -> None:
+    document = orjson.loads(documents.of_system() if name == "System" else documents.of_type(name))
+    for path, call in calls(document):
+        parameters = told(document, path, call)
+        assert parameters["query", "_format"]["schema"]["enum"] == list(FORMATS)
+        assert parameters["query", "_pretty"]["schema"]["enum"] == ["true", "false"]
+        assert "406" in call["responses"]
+        bodies = [*call["responses"].values(), call.get("requestBody", {})]
+        for content in [resolved(document, body).get("content", {}) for body in bodies]:
+            assert FHIR_XML in content or FHIR_JSON not in content, path
+
+
+def test_patches_are_named_by_the_media_types_that_are_taken(documents: OpenApi) -> None:
+    paths = orjson.loads(documents.of_type("Patient"))["paths"]
+    for path in ("/Patient", "/Patient/{id}"):
+        content = paths[path]["patch"]["requestBody"]["content"]
+        assert list(content) == PATCHES.decode().split(", ")
+
+
+WHAT_IT_IS = {"*/*", "application/octet-stream"}
+
+
+def test_a_binary_is_sent_and_read_as_what_it_is(documents: OpenApi) -> None:
+    document = orjson.loads(documents.of_type("Binary"))
+    paths = document["paths"]
+    for path, method in (("/Binary", "post"), ("/Binary", "put"), ("/Binary/{id}", "put")):
+        call = paths[path][method]
+        assert call["requestBody"]["content"].keys() == {FHIR_JSON, FHIR_XML, *WHAT_IT_IS}
+        assert ("header", "X-Security-Context") in told(document, path, call)
+        assert all(WHAT_IT_IS.isdisjoint(answer.get("content", {})) for answer in call["responses"].values())
+    for path in ("/Binary/{id}", "/Binary/{id}/_history/{version}"):
+        answer = paths[path]["get"]["responses"]["200"]
+        assert answer["content"].keys() == {FHIR_JSON, FHIR_XML, "*/*"}
+        assert "X-Security-Context" in answer["headers"]
+    others = orjson.dumps(orjson.loads(documents.of_type("Patient"))["paths"])
+    assert b"*/*" not in others
+    assert b"X-Security-Context" not in others
+
+
+READS = ("/Patient/{id}", "/Patient/{id}/_history/{version}")
+
+
+def test_a_version_is_read_on_the_same_conditions_as_a_resource(documents: OpenApi) -> None:
+    document = orjson.loads(documents.of_type("Patient"))
+    for path in READS:
+        call = document["paths"][path]["get"]
+        names = told(document, path, call)
+        assert {("header", "If-None-Match"), ("header", "If-Modified-Since")} <= names.keys()
+        assert {("query", "_summary"), ("query", "_elements")} <= names.keys()
+        assert call["responses"].keys() >= {"200", "304"}
+
+
+def test_head_is_described_where_it_is_most_used_and_told_of_the_rest(documents: OpenApi) -> None:
+    document = orjson.loads(documents.of_type("Patient"))
+    for path in READS:
+        head, get = (document["paths"][path][method] for method in ("head", "get"))
+        assert told(document, path, head) == told(document, path, get)
+        assert not any("content" in answer for answer in head["responses"].values())
+        assert head["responses"].keys() == get["responses"].keys()
+    assert "head" in orjson.loads(documents.of_system())["paths"]["/metadata"]
+    assert "`HEAD`" in document["info"]["description"]
+
+
+NOT_SHOWN = {"_cursor", "_query", "_type"}
+"""Of next links only; refused; of the whole system only."""
+
+
+def test_every_control_of_a_search_is_described(documents: OpenApi) -> None:
+    controls = {*READERS, *INCLUSIONS, *SPECIAL} - NOT_SHOWN
+    document = orjson.loads(documents.of_type("Patient"))
+    for path in ("/Patient", "/Patient/{id}/{member}", "/Patient/{id}/*"):
+        shown = {name for _, name in told(document, path, document["paths"][path]["get"])}
+        assert controls <= shown, path
+    for path in ("/Patient/_search", "/Patient/{id}/{member}/_search"):
+        (form,) = document["paths"][path]["post"]["requestBody"]["content"].values()
+        assert controls <= form["schema"]["properties"].keys(), path
+
+
+def test_the_documents_stay_small(documents: OpenApi) -> None:
+    assert len(documents.of_type("Patient")) < 170_000
+    assert len(documents.whole()) < 11_500_000
 
 
 # ── examples ──────────────────────────────────────────────────────────────────

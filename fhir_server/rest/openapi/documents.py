@@ -12,7 +12,7 @@ from fhir_server import __version__
 from fhir_server.interactions.context import Server
 from fhir_server.rest.openapi.examples import system_examples, type_examples
 from fhir_server.rest.openapi.operations import operation_paths
-from fhir_server.rest.openapi.parameters import SHARED, search_parameters
+from fhir_server.rest.openapi.parameters import EVERYWHERE, SHARED, search_parameters, shared
 from fhir_server.rest.openapi.paths import Row, route_paths
 from fhir_server.rest.openapi.responses import error_responses
 from fhir_server.rest.openapi.schemas import component_schemas
@@ -26,7 +26,8 @@ OPEN = ("/auth/", "/health/", "/metrics")
 ABOUT = (
     "FHIR R4 (4.0.1). Every call but `metadata` needs a token: press *Authorize* and give the id and the "
     f"secret of a client, or `POST {TOKEN_URL}`. The resources shown can be sent as they are. A primitive may "
-    "also have its extensions, in a member of the same name with an underscore before it (`_birthDate`)."
+    "also have its extensions, in a member of the same name with an underscore before it (`_birthDate`). "
+    "`HEAD` is answered wherever `GET` is, with the same headers and no body; it is shown only for reads."
 )
 
 
@@ -80,6 +81,7 @@ class OpenApi:
         for path, method, operation in route_paths(self._rows, server.parameters, server.definitions, type):
             paths.setdefault(path, {})[method] = operation
         paths |= operation_paths(server.operations, server.definitions, server.parameters, type)
+        paths = {path: {"parameters": shared(*EVERYWHERE), **calls} for path, calls in paths.items()}
         return paths if type else paths | self._other_paths()
 
     def _other_paths(self) -> Json:

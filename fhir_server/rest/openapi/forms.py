@@ -30,6 +30,20 @@ def named_forms(schema: Json, example: str) -> Json:
     return both_forms({"schema": schema, "examples": _named(example)}, {"examples": _named(example + XML)})
 
 
+ANY_CONTENT = "*/*"
+BINARY: Json = {
+    "schema": {
+        "type": "string",
+        "format": "binary",
+        "description": "content of any other media type, as it is",
+    }
+}
+CONTENT_SENT = {"application/octet-stream": BINARY, ANY_CONTENT: BINARY}
+"""What may be sent to ``Binary`` besides the resource; one media type is named that can be chosen from a list."""
+CONTENT_READ = {ANY_CONTENT: BINARY}
+"""What a Binary is read as, unless ``Accept`` or ``_format`` asks for the resource."""
+
+
 def _named(example: str) -> Json:
     return {"example": {"$ref": f"#/components/examples/{example}"}}
 

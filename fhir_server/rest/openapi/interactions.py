@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fhir_server.rest.openapi.parameters import CONTROLS
+from fhir_server.rest.openapi.parameters import SEARCHING
 
-ALWAYS = ("Unauthenticated", "Forbidden", "Throttled", "StoreUnavailable")
+ALWAYS = ("Unauthenticated", "Forbidden", "NotAcceptable", "Throttled", "StoreUnavailable")
 WRITING = (
     "InvalidContent",
     "UnsupportedMedia",
@@ -23,7 +23,8 @@ WRITING = (
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """``summary`` may hold ``{type}``. ``answers``: status → what comes: resource, bundle, capabilities or nothing.
+    """``summary`` may hold ``{type}``. ``answers``: status → what comes: resource, written (a resource with its
+    address), bundle, capabilities, outcome or nothing.
 
     ``body`` is resource, resource-with-id, patch, form, form-of-any (type), transaction or None; ``headers`` and
     ``query`` name shared parameters, ``searches`` adds those of the type; ``errors`` are classes of ``errors.py``.
@@ -47,11 +48,16 @@ HISTORY = Facts(
     errors=("InvalidSearch",),
 )
 
+DELETED = {"204": "nothing", "200": "outcome"}
+"""An OperationOutcome comes for who prefers it."""
+
 FACTS: Mapping[tuple[str, str], Facts] = {
     ("GET", "metadata"): Facts(
         "What this server can do (CapabilityStatement)",
         "Made from what really answers. Needs no token.",
         {"200": "capabilities"},
+        query=("mode",),
+        errors=("InvalidSearch", "NotImplementedHere"),
     ),
     ("POST", ""): Facts(
         "Carry out a transaction or a batch",
@@ -74,7 +80,7 @@ FACTS: Mapping[tuple[str, str], Facts] = {
         "`_type` names them. Criteria are those that all of them have (`_lastUpdated`, `_tag` …); the matches of all "
         "types come in one order.",
         {"200": "bundle"},
-        query=("_type", *CONTROLS),
+        query=("_type", *SEARCHING),
         headers=("Prefer-handling",),
         errors=("InvalidSearch",),
     ),
@@ -90,7 +96,7 @@ FACTS: Mapping[tuple[str, str], Facts] = {
         "Search what belongs to a {type}",
         "The resources of one type in its compartment; criteria are those of that type.",
         {"200": "bundle"},
-        query=CONTROLS,
+        query=SEARCHING,
         headers=("Prefer-handling",),
         errors=("InvalidSearch", "NotFound"),
     ),
@@ -106,7 +112,7 @@ FACTS: Mapping[tuple[str, str], Facts] = {
         "Search everything that belongs to a {type}",
         "The resources of all types in its compartment, or of those that `_type` names, in one order.",
         {"200": "bundle"},
-        query=("_type", *CONTROLS),
+        query=("_type", *SEARCHING),
         headers=("Prefer-handling",),
         errors=("InvalidSearch", "NotFound"),
     ),
@@ -148,7 +154,7 @@ FACTS: Mapping[tuple[str, str], Facts] = {
         "A conditional update: the search parameters stand in the address, as for a search.",
         {"200": "written", "201": "written"},
         body="resource",
-        headers=("If-Match", "Prefer"),
+        headers=("If-Match", "If-None-Match-any", "Prefer"),
         searches=True,
         errors=("InvalidSearch", *WRITING),
     ),
@@ -165,8 +171,8 @@ FACTS: Mapping[tuple[str, str], Facts] = {
         "Delete the {type} that the criteria find",
         "When several match, `FHIR_CONDITIONAL_DELETE` decides: all are deleted, or none (412). "
         "Deleting what is not there is no error.",
-        {"204": "nothing"},
-        headers=("If-Match",),
+        DELETED,
+        headers=("If-Match", "Prefer"),
         searches=True,
         errors=("InvalidSearch", "Conflict", "PreconditionFailed"),
     ),
@@ -190,7 +196,7 @@ FACTS: Mapping[tuple[str, str], Facts] = {
         "The body's id is the one of the address. `If-Match` refuses the change when somebody else was faster.",
         {"200": "written", "201": "written"},
         body="resource-with-id",
-        headers=("If-Match", "Prefer"),
+        headers=("If-Match", "If-None-Match-any", "Prefer"),
         errors=WRITING,
     ),
     ("PATCH", "{type}/{id}"): Facts(
@@ -205,8 +211,8 @@ FACTS: Mapping[tuple[str, str], Facts] = {
     ("DELETE", "{type}/{id}"): Facts(
         "Delete a {type}",
         "Its versions stay readable. Deleting what is not there is no error.",
-        {"204": "nothing"},
-        headers=("If-Match",),
+        DELETED,
+        headers=("If-Match", "Prefer"),
         errors=("Conflict", "PreconditionFailed"),
     ),
     ("GET", "{type}/{id}/_history"): Facts(
@@ -219,19 +225,23 @@ FACTS: Mapping[tuple[str, str], Facts] = {
     ("DELETE", "{type}/{id}/_history"): Facts(
         "Remove the past versions of a {type} for good",
         "For administrators. The current version stays; an AuditEvent is kept.",
-        {"204": "nothing"},
+        DELETED,
+        headers=("Prefer",),
         errors=("NotFound",),
     ),
     ("DELETE", "{type}/{id}/_history/{version}"): Facts(
         "Remove a past version of a {type} for good",
         "For administrators. The current version cannot be removed (409); an AuditEvent is kept.",
-        {"204": "nothing"},
+        DELETED,
+        headers=("Prefer",),
         errors=("NotFound", "Conflict"),
     ),
     ("GET", "{type}/{id}/_history/{version}"): Facts(
         "Read a version of a {type}",
         "A version never changes.",
-        {"200": "resource"},
+        {"200": "resource", "304": "nothing"},
+        headers=("If-None-Match", "If-Modified-Since"),
+        query=("_summary", "_elements"),
         errors=("NotFound", "Gone"),
     ),
 }

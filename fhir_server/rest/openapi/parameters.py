@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fhir_server.definitions import Definitions
+from fhir_server.rest.media import FORMATS
 from fhir_server.rest.openapi.examples import ID
 from fhir_server.search.control import CONTAINED, CONTAINED_TYPES, LARGEST_PAGE, SUMMARIES, TOTALS
 from fhir_server.search.registry import Registry, SearchParameter
@@ -50,6 +51,16 @@ SHARED: Mapping[str, Json] = {
     "id": _part("id", "the logical id", ID, ID_PATTERN),
     "version": _part("version", "the version id", "1", ID_PATTERN),
     "member": _part("member", "the type of the resources that are searched", "Observation", "[A-Z][A-Za-z]+"),
+    "_format": query_parameter(
+        "_format", "the form of the answer; stronger than `Accept`", enum=list(FORMATS)
+    ),
+    "_pretty": query_parameter("_pretty", "an answer for people, on many lines", enum=["true", "false"]),
+    "mode": query_parameter("mode", "which statement", enum=["full", "normative"]),
+    "_filter": query_parameter(
+        "_filter",
+        'criteria as an expression: `given eq "peter" and not (birthdate lt 2014-10-10 or active eq false)`',
+    ),
+    "_list": query_parameter("_list", "what stands in the List with this id"),
     "_type": query_parameter(
         "_type", "the types that are searched, separated by commas; without it all of them"
     ),
@@ -84,8 +95,12 @@ SHARED: Mapping[str, Json] = {
     "_at": query_parameter("_at", "only versions that were current at this time"),
     "If-Match": _header("If-Match", 'the version that is to be changed: `W/"1"`'),
     "If-None-Match": _header("If-None-Match", 'the version that is known already: `W/"1"`'),
+    "If-None-Match-any": _header("If-None-Match", "`*`: only when there is none yet"),
     "If-Modified-Since": _header("If-Modified-Since", "the moment that is known already, as an HTTP date"),
     "If-None-Exist": _header("If-None-Exist", "search criteria, as in an address: `identifier=system|value`"),
+    "X-Security-Context": _header(
+        "X-Security-Context", "the resource whose access rules the content has: `Patient/1`"
+    ),
     "Prefer": _header("Prefer", "what the answer holds", enum=ANSWERS),
     "Prefer-handling": _header(
         "Prefer",
@@ -95,7 +110,14 @@ SHARED: Mapping[str, Json] = {
 }
 """Component parameters by component name."""
 
-CONTROLS = (
+EVERYWHERE = ("_format", "_pretty")
+"""What every address below ``/fhir`` may say."""
+
+CRITERIA = ("_filter", "_list")
+"""Criteria that are no search parameters of a type."""
+
+SEARCHING = (
+    *CRITERIA,
     "_count",
     "_sort",
     "_total",
@@ -107,6 +129,7 @@ CONTROLS = (
     "_containedType",
     "_explain",
 )
+"""What any search may say, besides the parameters of its type."""
 
 
 def shared(*names: str) -> list[Json]:
@@ -128,7 +151,8 @@ def search_form(registry: Registry, type: str | None) -> Json:
     """The same as the schema of a form; ``type`` None: for any or several types."""
     codes = sorted(registry.parameters(type)) if type else ["_type"]
     fields: Json = {code: {"type": "string"} for code in codes}
-    return {"type": "object", "properties": fields | {name: SHARED[name]["schema"] for name in CONTROLS}}
+    fields |= {name: SHARED[name]["schema"] for name in (*SEARCHING, *EVERYWHERE)}
+    return {"type": "object", "properties": fields}
 
 
 def search_text(definitions: Definitions, parameter: SearchParameter) -> str:

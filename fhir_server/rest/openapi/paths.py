@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from fhir_server.definitions import Definitions
 from fhir_server.interactions import capabilities
 from fhir_server.rest.openapi.examples import ID
-from fhir_server.rest.openapi.forms import both_forms, named_forms, xml_text
+from fhir_server.rest.openapi.forms import CONTENT_READ, CONTENT_SENT, both_forms, named_forms, xml_text
 from fhir_server.rest.openapi.interactions import ALWAYS, FACTS, Facts
-from fhir_server.rest.openapi.parameters import CONTROLS, search_form, search_parameters, shared
+from fhir_server.rest.openapi.parameters import CRITERIA, SEARCHING, search_form, search_parameters, shared
 from fhir_server.rest.openapi.responses import error_references
 from fhir_server.rest.openapi.schemas import reference_to
 from fhir_server.search.registry import Registry
@@ -27,6 +27,12 @@ HEADERS: Json = {
     "Last-Modified": {"description": "when it was written", "schema": {"type": "string"}},
 }
 LOCATION: Json = {"Location": {"description": "where this version can be read", "schema": {"type": "string"}}}
+SECURITY: Json = {
+    "X-Security-Context": {"description": "Binary.securityContext", "schema": {"type": "string"}}
+}
+BINARY = "Binary"
+HEADED = frozenset({"capabilities", "read", "vread"})
+"""Interactions whose HEAD is shown; it is answered for the others too."""
 WORDS = {
     "200": "done",
     "201": "created",
@@ -52,7 +58,10 @@ def route_paths(
             continue
         if row.interaction != "operation" and row.path.startswith("{type}") == (type is not None):
             path = "/" + row.path.replace("{type}", type or "")
-            yield path, row.method.lower(), _operation(row, registry, definitions, type)
+            call = _operation(row, registry, definitions, type)
+            yield path, row.method.lower(), call
+            if row.interaction in HEADED:
+                yield path, "head", _without_bodies(call)
 
 
 def _operation(row: Row, registry: Registry, definitions: Definitions, type: str | None) -> Json:
@@ -61,7 +70,10 @@ def _operation(row: Row, registry: Registry, definitions: Definitions, type: str
     names = [part[1:-1] for part in row.path.split("/") if part in {"{id}", "{version}", "{member}"}]
     parameters = shared(*names, *facts.query)
     if facts.searches and type:
-        parameters += shared(*search_parameters(registry, definitions, type), *CONTROLS)
+        known = search_parameters(registry, definitions, type)
+        parameters += shared(*known, *(SEARCHING if row.method == "GET" else CRITERIA))
+    if type == BINARY and facts.body in CONTENT_BODIES:
+        parameters += shared("X-Security-Context")
     shown: Json = {
         "operationId": f"{name}-{row.interaction}-{row.method.lower()}"
         + ("-criteria" if facts.searches else "-all" if "*" in row.path else ""),
@@ -77,6 +89,20 @@ def _operation(row: Row, registry: Registry, definitions: Definitions, type: str
     return shown | {"requestBody": body} if body else shown
 
 
+def _without_bodies(call: Json) -> Json:
+    """``call`` (a GET) as HEAD."""
+    answers = {
+        status: {name: value for name, value in answer.items() if name != "content"}
+        for status, answer in call["responses"].items()
+    }
+    return call | {
+        "operationId": call["operationId"].replace("-get", "-head"),
+        "summary": "The headers of GET without its body",
+        "description": "",
+        "responses": answers,
+    }
+
+
 def _answers(facts: Facts, type: str | None) -> Json:
     return {status: _answer(status, kind, type) for status, kind in facts.answers.items()}
 
@@ -85,15 +111,24 @@ def _answer(status: str, kind: str, type: str | None) -> Json:
     shown: Json = {"description": WORDS[status]}
     if kind == "nothing":
         return shown
-    name = {"bundle": "Bundle", "capabilities": "CapabilityStatement"}.get(kind, type)
+    name = MADE.get(kind, type)
     example = f"{type or 'System'}-bundle" if kind == "bundle" else f"{name}-{ID}"
     schema = reference_to(str(name))
-    shown["content"] = (
-        both_forms({"schema": schema}) if kind == "capabilities" else named_forms(schema, example)
-    )
+    shown["content"] = both_forms({"schema": schema}) if kind in UNLIKE else named_forms(schema, example)
     if kind in {"resource", "written"}:
         shown["headers"] = HEADERS | LOCATION if kind == "written" else HEADERS
+    if kind == "resource" and type == BINARY:
+        shown["content"] |= CONTENT_READ
+        shown["headers"] = HEADERS | SECURITY
     return shown
+
+
+MADE = {"bundle": "Bundle", "capabilities": "CapabilityStatement", "outcome": "OperationOutcome"}
+"""What comes that is not of the type of the address."""
+UNLIKE = frozenset({"capabilities", "outcome"})
+"""Answers that have no example."""
+CONTENT_BODIES = frozenset({"resource", "resource-with-id"})
+"""Bodies that may be, for a Binary, the content itself."""
 
 
 def _body(kind: str | None, registry: Registry, definitions: Definitions, type: str | None) -> Json | None:
@@ -110,7 +145,10 @@ def _body(kind: str | None, registry: Registry, definitions: Definitions, type: 
         "transaction": "System-transaction",
     }[kind]
     schema = reference_to(type or "Bundle")
-    return {"required": True, "content": named_forms(schema, example)}
+    content = named_forms(schema, example)
+    if type == BINARY:
+        content |= CONTENT_SENT
+    return {"required": True, "content": content}
 
 
 PATCH_SCHEMA: Json = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fhir_server.errors import FhirError, outcome
-from fhir_server.rest.media import FHIR_JSON
+from fhir_server.rest.openapi.forms import both_forms
 from fhir_server.rest.openapi.schemas import reference_to
 
 Json = dict[str, Any]
@@ -24,7 +24,7 @@ def _tree(kind: type[FhirError]) -> list[type[FhirError]]:
 def _response(kind: type[FhirError]) -> Json:
     text = " ".join((kind.__doc__ or "").replace("``", "").split())
     example = outcome(kind(text).issues)
-    content = {FHIR_JSON: {"schema": reference_to("OperationOutcome"), "example": example}}
+    content = both_forms({"schema": reference_to("OperationOutcome"), "example": example})
     return {"description": text, "content": content}
 
 
