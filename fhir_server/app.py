@@ -58,6 +58,7 @@ from fhir_server.security import clients, tokens
 from fhir_server.security.admission import Admission
 from fhir_server.security.throttle import Backoff
 from fhir_server.settings import Settings
+from fhir_server.store import Commits
 from fhir_server.stores import opening
 from fhir_server.validation import Validator
 
@@ -224,7 +225,7 @@ class App:
         issued = tokens.Tokens(
             server.store, await tokens.open_key(server.store, server.now), issuer, server.now
         )
-        metrics = await doors.enter_async_context(self._open_metrics())
+        metrics = await doors.enter_async_context(self._open_metrics(server.store.commits))
         front = _open_http(settings, server, mappings, issued, metrics)
         if settings.mllp_port and (self._worker is None or self._worker.number == 0):
             door = serve_mllp(server, lambda: mappings, host=settings.host, port=settings.mllp_port)
@@ -238,12 +239,12 @@ class App:
         return round((self._now() - IN_FLIGHT).timestamp() * 1_000_000)
 
     @asynccontextmanager
-    async def _open_metrics(self) -> AsyncIterator[RequestMetrics]:
+    async def _open_metrics(self, commits: Commits) -> AsyncIterator[RequestMetrics]:
         """What is counted, together with the other workers' when there are some."""
         if self._worker is None:
-            yield RequestMetrics()
+            yield RequestMetrics(commits)
             return
-        async with sharing(self._worker.folder, self._worker.number) as metrics:
+        async with sharing(self._worker.folder, self._worker.number, commits) as metrics:
             yield metrics
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:

@@ -130,6 +130,11 @@ class Commits(msgspec.Struct):
         self.groups += 1
         self.transactions += transactions
 
+    def add(self, other: Commits) -> None:
+        """What another process has counted."""
+        self.groups += other.groups
+        self.transactions += other.transactions
+
 
 class Reading(Protocol):
     """What can be read, inside a transaction (with its own writes) or outside (committed only)."""

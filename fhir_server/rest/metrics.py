@@ -8,15 +8,22 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from fhir_server.store import Commits
+
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+COMMITS = "groups of writes made durable, each by one commit of the database"
+TRANSACTIONS = "transactions that shared these commits"
 
 
 class Counted(msgspec.Struct):
-    """How many requests by (interaction, status); by interaction how many in each of BUCKETS, and their seconds."""
+    """How many requests by (interaction, status); by interaction how many in each of BUCKETS, and their seconds; what
+    was made durable."""
 
     counts: dict[tuple[str, int], int] = msgspec.field(default_factory=dict)
     durations: dict[str, list[int]] = msgspec.field(default_factory=dict)
     sums: dict[str, float] = msgspec.field(default_factory=dict)
+    commits: Commits = msgspec.field(default_factory=Commits)
 
     def add(self, other: Counted) -> None:
         """Add what another process has counted."""
@@ -26,17 +33,19 @@ class Counted(msgspec.Struct):
             known = self.durations.get(interaction, [0] * len(counted))
             self.durations[interaction] = [one + two for one, two in zip(known, counted, strict=True)]
             self.sums[interaction] = self.sums.get(interaction, 0.0) + other.sums[interaction]
+        self.commits.add(other.commits)
 
 
 class RequestMetrics:
-    """A Prometheus collector: requests by interaction and status, durations by interaction, gauges.
+    """A Prometheus collector: requests by interaction and status, durations by interaction, commits, gauges.
 
-    ``gauges`` holds values such as the store's size, by name; it is set anew before each scrape.
+    ``commits`` is what the store counts in. ``gauges`` holds values such as the store's size, by name; it is set anew
+    before each scrape.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, commits: Commits) -> None:
         self.gauges: Mapping[str, float] = {}
-        self.counted = Counted()
+        self.counted = Counted(commits=commits)
 
     def observe(self, interaction: str, status: int, seconds: float) -> None:
         """Note one answered request."""
@@ -58,6 +67,8 @@ class RequestMetrics:
         total = self.total()
         yield _requests(total)
         yield _histogram(total)
+        yield CounterMetricFamily("fhir_store_commits", COMMITS, value=total.commits.groups)
+        yield CounterMetricFamily("fhir_store_transactions", TRANSACTIONS, value=total.commits.transactions)
         for name, value in self.gauges.items():
             yield GaugeMetricFamily(f"fhir_{name}", name.replace("_", " "), value=value)
 

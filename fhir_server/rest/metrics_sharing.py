@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from fhir_server.rest.metrics import Counted, RequestMetrics
+from fhir_server.store import Commits
 
 EVERY: Final = 1.0
 """Seconds between two times that a worker tells."""
@@ -25,13 +26,13 @@ _decoder: Final = msgspec.msgpack.Decoder(Counted)
 class SharedMetrics(RequestMetrics):
     """Counts its own worker's requests; collects everybody's."""
 
-    def __init__(self, folder: Path, number: int) -> None:
-        super().__init__()
+    def __init__(self, folder: Path, number: int, commits: Commits) -> None:
+        super().__init__(commits)
         self._folder = folder
         self._own = folder / f"{number}.metrics"
         before = _read(self._own)
         if before is not None:
-            self.counted = before
+            self.counted.add(before)
 
     def tell(self) -> None:
         """Write what was counted so far, in one piece."""
@@ -58,9 +59,9 @@ def _read(file: Path) -> Counted | None:
 
 
 @asynccontextmanager
-async def sharing(folder: Path, number: int) -> AsyncIterator[SharedMetrics]:
+async def sharing(folder: Path, number: int, commits: Commits) -> AsyncIterator[SharedMetrics]:
     """The metrics of worker ``number``, told to the others as long as the block runs."""
-    metrics = SharedMetrics(folder, number)
+    metrics = SharedMetrics(folder, number, commits)
 
     async def tell() -> None:
         while True:

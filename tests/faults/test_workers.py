@@ -140,7 +140,11 @@ async def test_a_worker_that_dies_is_replaced_and_counters_go_on(served: Served)
         assert (await http.get("Patient/nobody")).status_code == 404
 
     await on_many_connections(served, read, 100)
+    async with httpx.AsyncClient(base_url=served.base, trust_env=False) as http:
+        assert (await http.post("Patient", json=patient())).status_code == 201
     await asyncio.sleep(1.2)
+    committed = await _counted(served, "fhir_store_transactions_total")
+    assert committed > 0
     before = set(served.workers())
     served.kill_worker()
     await _until(lambda: len(set(served.workers()) - before) == 1)
@@ -149,6 +153,13 @@ async def test_a_worker_that_dies_is_replaced_and_counters_go_on(served: Served)
     for _ in range(8):
         async with httpx.AsyncClient(trust_env=False) as http:
             assert counted in (await http.get(f"http://127.0.0.1:{served.port}/metrics")).text
+    assert await _counted(served, "fhir_store_transactions_total") >= committed
+
+
+async def _counted(served: Served, name: str) -> float:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        text = (await http.get(f"http://127.0.0.1:{served.port}/metrics")).text
+    return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{name} ")))
 
 
 async def test_everything_ends_with_sigterm(two: Served) -> None:

@@ -111,6 +111,18 @@ async def test_metrics_show_the_store_the_quarantine_and_the_process(client):
     assert float(shown["process_resident_memory_bytes"]) > 0
 
 
+async def test_metrics_count_commits(client, post):
+    async def committed():
+        shown = dict(
+            line.split(" ") for line in (await client.get("/metrics")).text.splitlines() if line[0] != "#"
+        )
+        return float(shown["fhir_store_commits_total"]), float(shown["fhir_store_transactions_total"])
+
+    groups, transactions = await committed()
+    await post("Patient")
+    assert await committed() == (groups + 1, transactions + 1)
+
+
 async def test_metrics_tell_that_the_store_is_away(client, server, monkeypatch):
     async def away():
         raise StoreUnavailable("away")
