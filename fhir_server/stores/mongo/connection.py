@@ -139,9 +139,13 @@ class Connection:
 
     def note(self, session: AsyncClientSession) -> None:
         """From now on reads see what ``session`` has done."""
-        done = session.operation_time
-        if done is not None and (self.seen is None or done > self.seen):
-            self.seen = done
+        if session.operation_time is not None:
+            self.note_time(session.operation_time)
+
+    def note_time(self, time: Timestamp) -> None:
+        """From now on reads see what the database had at ``time``."""
+        if self.seen is None or time > self.seen:
+            self.seen = time
 
     async def close(self) -> None:
         """Let go of the database."""

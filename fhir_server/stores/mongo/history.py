@@ -88,7 +88,8 @@ async def reached(view: View) -> tuple[int, int]:
 
 
 async def read_changes(view: View, after: int, limit: int) -> list[Document]:
-    """Writes with a sequence greater than ``after``, oldest first."""
+    """Writes with a sequence greater than ``after``, oldest first. All calls of ``view`` see one state: else a version
+    that was replaced between two of them would be found, and one before it, written meanwhile, would not."""
     return await _rows(view, {}, {}, {"$gt": after}, limit, down=False, fields={**RECORD, "n": 1})
 
 
