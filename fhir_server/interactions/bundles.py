@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import orjson
 
+from fhir_server.errors import Issue, outcome
 from fhir_server.interactions.conditional import etag
 from fhir_server.model import bundle
 from fhir_server.model.resource import instant
@@ -61,17 +62,28 @@ def hit_entries(base: str, records: Iterable[Record], mode: str) -> list[bytes]:
 
     Types and ids need no escaping, so the address is escaped once for all entries.
     """
-    prefix = orjson.dumps(base)[:-1]
-    tail = b',"search":{"mode":"%b"}}' % mode.encode()
+    prefix, tail = _frame(base, mode)
     return [
-        b'{"fullUrl":%b/%b","resource":%b%b' % (prefix, f"{r.type}/{r.id}".encode(), r.content, tail)
-        for r in records
+        b'%b%b","resource":%b%b' % (prefix, f"{r.type}/{r.id}".encode(), r.content, tail) for r in records
     ]
 
 
+@lru_cache(maxsize=256)
+def _frame(base: str, mode: str) -> tuple[bytes, bytes]:
+    """What stands before the address of an entry, and after its resource."""
+    return b'{"fullUrl":%b/' % orjson.dumps(base)[:-1], b',"search":{"mode":"%b"}}' % mode.encode()
+
+
 def outcome_entry(outcome: bytes) -> bytes:
-    """The searchset entry that tells what was ignored."""
+    """The searchset entry that tells something of the search itself."""
     return b'{"resource":%b,"search":{"mode":"outcome"}}' % outcome
+
+
+def ignored_entry(ignored: Pairs) -> bytes:
+    """The searchset entry that tells which parameters lenient handling left out."""
+    told = "was ignored: there is no such search parameter here"
+    issues = [Issue("warning", "not-supported", f"{name} {told}", f"http.{name}") for name, _ in ignored]
+    return outcome_entry(orjson.dumps(outcome(issues)))
 
 
 def version_entry(base: str, record: Record, *, is_new: bool) -> bytes:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from functools import partial
 
 import msgspec
-import orjson
 
-from fhir_server.errors import Issue, NotFound, outcome
-from fhir_server.interactions.bundles import Pairs, hit_entries, outcome_entry, page_links
+from fhir_server.errors import NotFound
+from fhir_server.interactions.bundles import Pairs, hit_entries, ignored_entry, outcome_entry, page_links
 from fhir_server.interactions.context import Outcome, Server
 from fhir_server.interactions.explain import explanation
 from fhir_server.interactions.includes import included
@@ -63,24 +62,24 @@ async def search(
         within = contained_query(server, caller, narrow(query, caller))
         page = await contained_page(server, within)
         entries = contained_entries(server, within, base, page.records)
-        entries += await _explained(server, within)
+        if query.explain:
+            entries.append(outcome_entry(await explanation(server, within)))
         return _answer(query, base, _path(type, compartment), page, entries)
     narrowed = narrow(query, caller)
-    stored = partial(_page, source, narrowed)
-    page = await (page_with_own(server, query, stored) if query.type in TYPES else stored())
+    if query.type in TYPES:
+        page = await page_with_own(server, query, partial(_page, source, narrowed))
+    else:
+        page = await _page(source, narrowed)
     others = await included(server, caller, source, query.includes, page.records) if query.includes else ()
     entries = _entries(server, query, base, page.records, others)
-    entries += await _explained(server, narrowed)
+    if query.explain:
+        entries.append(outcome_entry(await explanation(server, narrowed)))
     return _answer(query, base, _path(type, compartment), page, entries)
-
-
-async def _explained(server: Server, query: Query) -> list[bytes]:
-    return [outcome_entry(await explanation(server, query))] if query.explain else []
 
 
 def _answer(query: Query, base: str, path: str, page: Page, entries: list[bytes]) -> Outcome:
     if query.ignored:
-        entries.append(outcome_entry(_ignored(query)))
+        entries.append(ignored_entry(query.ignored))
     links = page_links(base, path, query.applied, page.next)
     return Outcome(200, resource=make_bundle("searchset", entries, links=links, total=page.total))
 
@@ -130,16 +129,3 @@ def _entries(
     if others:
         entries += hit_entries(base, others, "include")
     return entries
-
-
-def _ignored(query: Query) -> bytes:
-    issues = [
-        Issue(
-            "warning",
-            "not-supported",
-            f"{name} was ignored: there is no such search parameter here",
-            f"http.{name}",
-        )
-        for name, _ in query.ignored
-    ]
-    return orjson.dumps(outcome(issues))

@@ -39,6 +39,7 @@ async def _invoke(request: Request, level: str, type: str | None, id: str | None
         request.last.removeprefix("$"),
         body.data if body else None,
         query=request.query,
+        kept=request.own,
         body=body.raw if body else b"",
         if_match=request.header(b"if-match"),
         request_id=request.header(b"x-request-id"),

@@ -124,6 +124,21 @@ async def test_a_record_is_its_compartment_and_what_that_refers_to(county):
     assert links(bundle) == {"self": "Patient/p/$everything"}
 
 
+async def test_links_hold_what_was_applied_and_the_form_on_every_page(county):
+    kept = (("_format", "json"), ("_pretty", "true"))
+    bundle = await call(county, "Patient/p/$everything?_type=Encounter,Observation&_count=2", kept=kept)
+    assert links(bundle)["self"] == (
+        "Patient/p/$everything?_type=Encounter,Observation&_count=2&_format=json&_pretty=true"
+    )
+    while "next" in links(bundle):
+        following = links(bundle)["next"]
+        assert "_type=Encounter,Observation&_count=2&_format=json&_pretty=true&_cursor=" in following
+        bare = following.replace("&_format=json&_pretty=true", "")
+        bundle = await call(county, bare, kept=kept)
+    large = await call(county, "Patient/p/$everything?_count=5000")
+    assert links(large) == {"self": "Patient/p/$everything?_count=1000"}
+
+
 async def test_a_record_is_stored_bytes(county):
     await keep(county, observation("exact", valueQuantity={"value": 1}))
     outcome = await done(county, "Patient/p/$everything")

@@ -301,6 +301,9 @@ async def last(server, query: str) -> list[str]:
         ("patient=p&code=K&max=9", ["k3", "k2", "k1"]),
         ("subject=Patient/p&code=http://c|K,N&date=lt2026-01-03", ["k2", "n1", "n2"]),
         ("patient=p&category=imaging", []),
+        ("patient=p&category=lab&_filter=date lt 2026-01-02", ["k1", "t1"]),
+        ("patient=p&category=lab&_has:Observation:derived-from:status=final", []),
+        ("patient=p&category=lab&_id=k1,n1&max=1", ["k1", "n1"]),
     ],
 )
 async def test_the_last_of_each_code(results, query, expected):
@@ -341,6 +344,12 @@ async def test_lastn_may_be_posted(results):
         ("patient=p", {"http.category"}),
         ("", {"http.patient", "http.category"}),
         ("patient=p&code=K&_sort=date", {"http._sort"}),
+        ("code=K&_sort=date&_count=x&banana=1", {"http.patient", "http._sort", "http._count", "http.banana"}),
+        ("patient=p&code=K&_include=Observation:subject", {"http._include"}),
+        ("patient=p&code=K&_contained=true", {"http._contained"}),
+        ("patient=p&code=K&_elements=banana", {"http._elements"}),
+        ("patient=p&code=K&_summary=perhaps", {"http._summary"}),
+        ("patient=p&code=K&_filter=banana eq 1", {"http._filter"}),
         ("patient=p&code=K&max=0", {"http.max"}),
         ("patient=p&code=K&max=x", {"http.max"}),
         ("patient=p&code=K&banana=1", {"http.banana"}),
@@ -449,5 +458,21 @@ async def test_a_document_that_cannot_be_named(chart, address, error):
 
 
 async def test_lastn_links_say_what_was_applied(results):
-    bundle = await call(results, "Observation/$lastn?max=2&patient=p&code=K")
-    assert links(bundle) == {"self": "Observation/$lastn?patient=p&code=K&max=2"}
+    kept = (("_format", "json"), ("_pretty", "true"))
+    bundle = await call(results, "Observation/$lastn?max=2&patient=p&code=K&_elements=code", kept=kept)
+    assert links(bundle) == {
+        "self": "Observation/$lastn?patient=p&code=K&_elements=code&max=2&_format=json&_pretty=true"
+    }
+    lenient = await call(results, "Observation/$lastn?patient=p&code=K&banana=1", lenient=True)
+    assert links(lenient) == {"self": "Observation/$lastn?patient=p&code=K"}
+    assert "banana was ignored" in lenient["entry"][-1]["resource"]["issue"][0]["details"]["text"]
+
+
+async def test_a_part_of_the_last_results(results):
+    asked = "Observation/$lastn?patient=p&code=K"
+    (entry,) = (await call(results, f"{asked}&_elements=subject"))["entry"]
+    assert set(entry["resource"]) == {"resourceType", "id", "meta", "status", "code", "subject"}
+    (entry,) = (await call(results, f"{asked}&_summary=data"))["entry"]
+    assert entry["resource"]["meta"]["tag"][-1]["code"] == "SUBSETTED"
+    counted = await call(results, f"{asked}&max=2&_summary=count")
+    assert (counted["total"], "entry" in counted) == (2, False)

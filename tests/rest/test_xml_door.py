@@ -174,7 +174,9 @@ async def test_what_xml_cannot_hold_is_refused_in_words(client, put):
 
 async def test_the_links_of_a_page_lead_to_pages_of_the_same_form(client, p1, post):
     await post("Patient")
-    for path in ("Patient", "Patient/_history", "_history"):
+    about = {"status": "final", "code": {"text": "x"}, "subject": {"reference": "Patient/p1"}}
+    await post("Observation", {"resourceType": "Observation", **about})
+    for path in ("Patient", "Patient/_history", "_history", "Patient/p1/$everything"):
         answer = await client.get(f"/fhir/{path}?_count=1&_format=xml&_pretty=true")
         (following,) = values(answer, "//f:link[f:relation/@value='next']/f:url/@value")
         page = await client.get(following)

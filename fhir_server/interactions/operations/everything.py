@@ -44,11 +44,11 @@ async def run(server: Server, caller: Caller, invocation: Invocation) -> Outcome
     check_access(caller, "search", invocation.type)
     selection = await _selection(server, caller, invocation, inputs)
     path = "/".join(part for part in (invocation.type, invocation.id, "$everything") if part)
-    applied = [(name, _said(value)) for name, values in inputs.values.items() for value in values]
+    applied = [(name, _said(name, value)) for name, values in inputs.values.items() for value in values]
     if "_count" in inputs.values or invocation.cursor is not None:
         return await _page(server, caller, selection, path, applied, invocation)
     whole = WholeRecord(server, caller, selection)
-    head = _head(server, page_links(invocation.base, path, applied, None))
+    head = _head(server, page_links(invocation.base, path, [*applied, *invocation.kept], None))
     return await _answer(_joined(head, _all(whole)))
 
 
@@ -108,7 +108,10 @@ async def _ids(server: Server, caller: Caller, invocation: Invocation) -> tuple[
     return tuple(record.id for record in patients)
 
 
-def _said(value: object) -> str:
+def _said(name: str, value: object) -> str:
+    """``value`` as it takes effect."""
+    if name == "_count" and isinstance(value, int):
+        value = min(value, LARGEST_PAGE)
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
@@ -203,7 +206,7 @@ async def _page(
     invocation: Invocation,
 ) -> Outcome:
     """One page: members first, then supporting resources in the order of their names."""
-    count = min(int(dict(applied).get("_count", LARGEST_PAGE)), LARGEST_PAGE)
+    count = int(dict(applied).get("_count", LARGEST_PAGE))
     context = orjson.dumps([path, *(pair for pair in applied if pair[0] != "_count")])
     mark = Mark() if invocation.cursor is None else read_mark(context, invocation.cursor)
     whole = WholeRecord(server, caller, selection, mark.moment)
@@ -212,7 +215,8 @@ async def _page(
     follows = None
     if len(found) > count:
         follows = write_mark(context, page[-1][0], whole.moment)
-    links = page_links(invocation.base, path, [pair for pair in applied if pair[0] != CURSOR], follows)
+    told = [*(pair for pair in applied if pair[0] != CURSOR), *invocation.kept]
+    links = page_links(invocation.base, path, told, follows)
     body = _joined(_head(server, links), _listed([entry(record, mode) for _, mode, record in page]))
     return await _answer(body)
 

@@ -14,14 +14,16 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from fhir_server.errors import InvalidSearch, Issue
-from fhir_server.interactions.bundles import Pairs, hit_entries, page_links
+from fhir_server.interactions.bundles import Pairs, hit_entries, ignored_entry, page_links
 from fhir_server.interactions.context import Invocation, Operation, Outcome, Server
 from fhir_server.interactions.lookups import parse_search
 from fhir_server.interactions.operations.definition import definition, giving, operations_of, taking
 from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.parameters import read_inputs
+from fhir_server.interactions.subset import subset
 from fhir_server.model.bundle import make_bundle
 from fhir_server.model.resource import Json
+from fhir_server.search.control import INCLUSIONS, READERS
 from fhir_server.search.query import Query
 from fhir_server.security.access import check_access, narrow
 from fhir_server.security.caller import Caller
@@ -29,6 +31,8 @@ from fhir_server.store import Record
 
 TYPE = "Observation"
 SUBJECTS = frozenset({"patient", "subject"})
+MEANINGLESS = frozenset({*READERS, *INCLUSIONS} - {"_summary", "_elements"})
+"""What shapes the answer of a search and can shape nothing here: which resources are given, and in what order, is fixed."""
 STEP = 500
 """Observations that one search asks for; it goes on until it has seen all that match."""
 
@@ -40,22 +44,46 @@ async def run(server: Server, caller: Caller, invocation: Invocation) -> Outcome
     a search would refuse."""
     inputs = read_inputs(OPERATIONS[0], invocation.parameters)
     check_access(caller, "search", TYPE)
-    _require_question(server, inputs.others)
-    lenient = server.lenient if invocation.lenient is None else invocation.lenient
-    query = await parse_search(
-        server, server.store, TYPE, inputs.others, base=invocation.base, lenient=lenient
-    )
+    query = await _question(server, invocation, inputs.others)
     most = inputs.one("max", 1)
     groups = await _grouped(server, narrow(replace(query, count=STEP), caller), most)
     chosen = sorted((item for group in groups for item in group.last(most)), key=_newest_first)
     applied = [*query.applied, *([("max", str(most))] if "max" in inputs.values else [])]
-    links = page_links(invocation.base, f"{TYPE}/$lastn", applied, None)
-    entries = hit_entries(invocation.base, (item.record for item in chosen), "match")
+    links = page_links(invocation.base, f"{TYPE}/$lastn", [*applied, *invocation.kept], None)
+    entries = _entries(server, query, invocation.base, [item.record for item in chosen])
     return Outcome(200, resource=make_bundle("searchset", entries, links=links, total=len(chosen)))
 
 
-def _require_question(server: Server, pairs: Pairs) -> None:
-    """Raises InvalidSearch with everything that is missing, or that has no meaning here."""
+def _entries(server: Server, query: Query, base: str, records: Iterable[Record]) -> list[bytes]:
+    if query.summary == "count":
+        records = ()
+    shown = [subset(server.definitions, record, query.summary, query.elements) for record in records]
+    ignored = [ignored_entry(query.ignored)] if query.ignored else []
+    return [*hit_entries(base, shown, "match"), *ignored]
+
+
+# ── what is asked for ─────────────────────────────────────────────────────────
+
+
+async def _question(server: Server, invocation: Invocation, pairs: Pairs) -> Query:
+    """The search that ``pairs`` ask for. Raises InvalidSearch with everything that is wrong, missing, or has no meaning
+    here."""
+    faults = _faults(server, pairs)
+    lenient = server.lenient if invocation.lenient is None else invocation.lenient
+    try:
+        query = await parse_search(server, server.store, TYPE, pairs, base=invocation.base, lenient=lenient)
+    except InvalidSearch as error:
+        told = {issue.expression for issue in faults}
+        raise InvalidSearch(
+            issues=[*faults, *(each for each in error.issues if each.expression not in told)]
+        ) from error
+    if faults:
+        raise InvalidSearch(issues=faults)
+    return query
+
+
+def _faults(server: Server, pairs: Pairs) -> list[Issue]:
+    """What is missing, and what has no meaning here."""
     codes = [name.partition(":")[0].partition(".")[0] for name, _ in pairs]
     known = server.parameters.parameters(TYPE)
     faults = []
@@ -66,10 +94,9 @@ def _require_question(server: Server, pairs: Pairs) -> None:
     faults += [
         Issue("error", "invalid", f"{code} has no meaning for $lastn", f"http.{code}")
         for code in codes
-        if code.startswith("_") and code not in known
+        if code in MEANINGLESS
     ]
-    if faults:
-        raise InvalidSearch(issues=faults)
+    return faults
 
 
 # ── groups ────────────────────────────────────────────────────────────────────
