@@ -102,8 +102,8 @@ class Invocation:
     ``parameters`` is a Parameters resource: what the body and the query say together. ``base`` is the address of
     this server, for links; ``safe`` says that the request is a GET, which must not change anything; ``lenient``
     how a search that the operation does treats unknown parameters (None: as the server is set); ``cursor`` where a
-    page begins (``Operation.pages``); ``kept`` what links repeat of the door's own (``_format``, ``_pretty``); ``body`` the
-    body as JSON, for who must keep every number's text.
+    page begins (``Operation.pages``); ``kept`` what links repeat of the door's own (``_format``, ``_pretty``); ``body``
+    the body as JSON, for who must keep every number's text.
     """
 
     type: str | None

@@ -75,7 +75,8 @@ async def invoke(
     """Call ``$code`` at ``level`` (instance, type or system). ``if_match`` is the header's text.
 
     ``parameters`` is the body: a Parameters, or the one resource that the operation takes; ``body`` the same as bytes;
-    ``query`` what stands in the address beside it, ``kept`` what the door has taken from there. ``get``: the request is a GET, which must not change anything.
+    ``query`` what stands in the address beside it, ``kept`` what the door has taken from there.
+    ``get``: the request is a GET, which must not change anything.
     Raises NotFound for an unknown operation, NotSupported where it cannot be called, and as ``parameters.gather``.
     """
     if type is not None:

@@ -32,7 +32,7 @@ from fhir_server.store import Record
 TYPE = "Observation"
 SUBJECTS = frozenset({"patient", "subject"})
 MEANINGLESS = frozenset({*READERS, *INCLUSIONS} - {"_summary", "_elements"})
-"""What shapes the answer of a search and can shape nothing here: which resources are given, and in what order, is fixed."""
+"""What shapes the answer of a search and can shape nothing here: what is given and its order are fixed."""
 STEP = 500
 """Observations that one search asks for; it goes on until it has seen all that match."""
 
