@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from os import urandom
 from typing import Any
 
 import pytest
 from contract_kit import deletion, extract, ids, put, query, record
+from failing import failing
 from pymongo import MongoClient
-from pymongo.errors import PyMongoError
 
 from fhir_server.errors import InsufficientStorage, StoreUnavailable, TooLarge
 from fhir_server.store import Record
@@ -27,22 +26,6 @@ async def mongo(mongo_url: str) -> AsyncIterator[MongoStore]:
     store = MongoStore.open(mongo_url, extract=extract)
     yield store
     await store.close()
-
-
-@contextmanager
-def failing(url: str, *commands: str, times: int = 1, **how: Any) -> Iterator[None]:
-    """The next ``times`` calls of ``commands`` fail so; skipped on a server that does not take orders to fail."""
-    point = {"configureFailPoint": "failCommand"}
-    with MongoClient(url) as client:
-        try:
-            data = {"failCommands": list(commands), "appName": "fhir-server", **how}
-            client.admin.command({**point, "mode": {"times": times}, "data": data})
-        except PyMongoError as error:
-            pytest.skip(f"this server does not fail on demand: {error}")
-        try:
-            yield
-        finally:
-            client.admin.command({**point, "mode": "off"})
 
 
 # ── commits ───────────────────────────────────────────────────────────────────

@@ -259,9 +259,11 @@ class SqliteStore:
         """See ``store.Store.wait``. Nothing tells what other processes write, so one looks."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while (await self.reached())[0] <= after and loop.time() < deadline:
-            await asyncio.sleep(LOOKED_EVERY)
-        return (await self.reached())[0]
+        newest, _ = await self.reached()
+        while newest <= after and (left := deadline - loop.time()) > 0:
+            await asyncio.sleep(min(LOOKED_EVERY, left))
+            newest, _ = await self.reached()
+        return newest
 
     async def reached(self) -> tuple[int, int]:
         """See ``store.Store.reached``."""
