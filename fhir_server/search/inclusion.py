@@ -12,7 +12,7 @@ from fhir_server.search.clauses import Include
 from fhir_server.search.registry import Registry, SearchParameter
 
 ANY = "*"
-FORM = "the form is Type:parameter, Type:parameter:TargetType, Type:* or *"
+FORM = "the form is Type:parameter, Type:parameter:TargetType, Type:*, Type:*:TargetType, *:* or *"
 
 
 class Inclusions:
@@ -24,13 +24,8 @@ class Inclusions:
 
     def read(self, value: str, *, reverse: bool, iterate: bool) -> list[Include]:
         """What ``value`` stands for. Raises ValueError that says what is allowed."""
-        source, _, rest = value.partition(":")
-        code, _, target = rest.partition(":")
-        if source == ANY and not rest:
-            code = ANY
+        source, code, target = self._parts(value)
         known = self.registry.definitions.resource_types
-        if not code or (source not in known and source != ANY) or (source == ANY and rest):
-            raise ValueError(FORM)
         if target and target not in known:
             raise ValueError(f"there is no resource type {target[:64]}")
         if not reverse and not iterate and source not in {*self.types, ANY}:
@@ -46,6 +41,15 @@ class Inclusions:
         if not found:
             raise ValueError(self._nowhere(source, code, target))
         return found
+
+    def _parts(self, value: str) -> tuple[str, str, str]:
+        """Source type, parameter and target type ("": any); of ``*`` alone both of the first. Raises ValueError."""
+        source, _, rest = (f"{ANY}:{ANY}" if value == ANY else value).partition(":")
+        code, _, target = rest.partition(":")
+        known = source in self.registry.definitions.resource_types or (source == ANY and code == ANY)
+        if not known or "" in value.split(":") or not code:
+            raise ValueError(FORM)
+        return source, code, target
 
     def _parameters(
         self, source: str, code: str, *, reverse: bool, iterate: bool
@@ -74,7 +78,8 @@ class Inclusions:
         return wanted is None or not parameter.targets or not wanted.isdisjoint(parameter.targets)
 
     def _nowhere(self, source: str, code: str, target: str) -> str:
-        what = f"{source}.{code}" if code != ANY else f"no reference of {source}"
+        of = "any type" if source == ANY else source
+        what = f"{source}.{code}" if code != ANY else f"no reference of {of}"
         if code == ANY:
             return f"{what} leads to {target or ', '.join(self.types)}"
         allowed = ", ".join(self.registry.parameter(source, code).targets)

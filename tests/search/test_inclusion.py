@@ -28,6 +28,9 @@ GOOD = [
     ("Observation", "_include:iterate", "Observation:has-member", [">~ Observation.has-member"]),
     ("Slot", "_include", "Slot:*", ["> Slot.schedule"]),
     ("Slot", "_include", "*", ["> Slot.schedule"]),
+    ("Slot", "_include", "*:*", ["> Slot.schedule"]),
+    ("Slot", "_include", "*:*:Schedule", ["> Slot.schedule Schedule"]),
+    ("Location", "_include", "*:*:Organization", ["> Location.organization Organization"]),
     ("Location", "_include", "Location:*:Organization", ["> Location.organization Organization"]),
     ("Location", "_include", "Location:*",
      ["> Location.endpoint", "> Location.organization", "> Location.partof"]),
@@ -47,6 +50,7 @@ def test_what_is_followed(parse: Parse, type: str, name: str, value: str, expect
 
 def test_everything_that_may_refer_to_a_type(parse: Parse) -> None:
     found = shown(parse("Schedule", ("_revinclude", "*")))
+    assert shown(parse("Schedule", ("_revinclude", "*:*"))) == found
     assert "< Slot.schedule" in found
     assert "< Provenance.target" in found
     assert not any("Observation.subject" in each for each in found)
@@ -54,6 +58,7 @@ def test_everything_that_may_refer_to_a_type(parse: Parse) -> None:
 
 def test_what_is_included_is_followed_by_every_reference_of_every_type(parse: Parse) -> None:
     found = shown(parse("Schedule", ("_include:iterate", "*")))
+    assert shown(parse("Schedule", ("_include:iterate", "*:*"))) == found
     assert {">~ Slot.schedule", ">~ Patient.organization"} < set(found)
 
 
@@ -61,6 +66,11 @@ BAD = [
     ("Patient", "_include", "Patient", "the form is Type:parameter"),
     ("Patient", "_include", "", "the form is Type:parameter"),
     ("Patient", "_include", "*:organization", "the form is Type:parameter"),
+    ("Patient", "_include", "*:", "the form is Type:parameter"),
+    ("Patient", "_include", "*:*:", "the form is Type:parameter"),
+    ("Patient", "_include", "Patient:*:", "the form is Type:parameter"),
+    ("Patient", "_include", "*:*:Slot", "no reference of any type leads to Slot"),
+    ("Patient", "_include", "Patient:organization:Organization:x", "no resource type"),
     ("Patient", "_include", "Pateint:organization", "the form is Type:parameter"),
     ("Patient", "_include", "Patient:gender", "no reference parameter gender"),
     ("Patient", "_include", "Observation:subject", "begins with Patient:"),

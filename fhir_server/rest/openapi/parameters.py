@@ -75,12 +75,12 @@ SHARED: Mapping[str, Json] = {
     "_elements": query_parameter("_elements", "names of the elements to give, separated by commas"),
     "_include": query_parameter(
         "_include",
-        "also what the matches refer to: `Type:parameter`, `Type:parameter:Target`, `Type:*` or `*`; "
+        "also what the matches refer to: `Type:parameter`, `Type:parameter:Target`, `Type:*`, `*:*` or `*`; "
         "`_include:iterate` follows what was included, too",
     ),
     "_revinclude": query_parameter(
         "_revinclude",
-        "also what refers to the matches: `Type:parameter`, `Type:*` or `*`; also with `:iterate`",
+        "also what refers to the matches: `Type:parameter`, `Type:*`, `*:*` or `*`; also with `:iterate`",
     ),
     "_contained": query_parameter(
         "_contained", "whether resources that stand inside others are meant", enum=list(CONTAINED)
