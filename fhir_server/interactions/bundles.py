@@ -58,25 +58,26 @@ def page_links(base: str, path: str, applied: Pairs, cursor: str | None) -> list
 
 
 def hit_entries(base: str, records: Iterable[Record], mode: str) -> list[bytes]:
-    """Entries of a searchset; ``mode`` is match or include.
+    """Entries for ``bundle.make_searchset``, in pieces; ``mode`` is match or include.
 
     Types and ids need no escaping, so the address is escaped once for all entries.
     """
-    prefix, tail = _frame(base, mode)
-    return [
-        b'%b%b","resource":%b%b' % (prefix, f"{r.type}/{r.id}".encode(), r.content, tail) for r in records
-    ]
+    begin, end = _frame(base, mode)
+    pieces: list[bytes] = []
+    for record in records:
+        pieces += (f'{begin}{record.type}/{record.id}","resource":'.encode(), record.content, end)
+    return pieces
 
 
 @lru_cache(maxsize=256)
-def _frame(base: str, mode: str) -> tuple[bytes, bytes]:
+def _frame(base: str, mode: str) -> tuple[str, bytes]:
     """What stands before the address of an entry, and after its resource."""
-    return b'{"fullUrl":%b/' % orjson.dumps(base)[:-1], b',"search":{"mode":"%b"}}' % mode.encode()
+    return f',{{"fullUrl":{orjson.dumps(base)[:-1].decode()}/', b',"search":{"mode":"%b"}}' % mode.encode()
 
 
 def outcome_entry(outcome: bytes) -> bytes:
-    """The searchset entry that tells something of the search itself."""
-    return b'{"resource":%b,"search":{"mode":"outcome"}}' % outcome
+    """The searchset entry that tells something of the search itself; it is a piece like those of ``hit_entries``."""
+    return b',{"resource":%b,"search":{"mode":"outcome"}}' % outcome
 
 
 def ignored_entry(ignored: Pairs) -> bytes:

@@ -8,7 +8,7 @@ Source: FHIR R4 search.html#include, search.html#versions.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from fhir_server.errors import InvalidSearch
 from fhir_server.interactions.canonicals import fitting, pointing_by_url, urls_in, wanted_by
@@ -30,9 +30,8 @@ STEP = MOST + 1
 Key = tuple[str, str]
 MANY = 8
 """From so many types on it is first asked whether there is anything of a type."""
-VERSION = "/_history/"
 CURRENT = {0}
-"""References that name no version."""
+"""The version that references mean which name none."""
 Grouped = dict[str, list[Record]]
 """Records by type."""
 
@@ -45,7 +44,7 @@ async def included(
     Raises InvalidSearch when that is more than MOST resources.
     """
     search = _Inclusion(server, caller, reading)
-    search.known.update((match.type, match.id, match.version) for match in matches)
+    search.known.update(map(_write_of, matches))
     found: list[Record] = []
     asked, new = includes, [*matches]
     while new and asked:
@@ -62,10 +61,10 @@ async def included(
 
 
 class _Inclusion:
-    """One page on its way to what comes along; ``known`` are the versions that are in the answer already."""
+    """One page on its way to what comes along; ``known`` are the writes that are in the answer already."""
 
     def __init__(self, server: Server, caller: Caller, reading: Reading) -> None:
-        self.known: set[tuple[str, str, int]] = set()
+        self.known: set[Hashable] = set()
         self._server = server
         self._caller = caller
         self._reading = reading
@@ -90,9 +89,8 @@ class _Inclusion:
 
     def _add(self, new: list[Record], records: Iterable[Record]) -> None:
         for record in records:
-            key = (record.type, record.id, record.version)
-            if key not in self.known:
-                self.known.add(key)
+            if _write_of(record) not in self.known:
+                self.known.add(_write_of(record))
                 new.append(record)
 
     # ── forward ───────────────────────────────────────────────────────────────
@@ -102,7 +100,11 @@ class _Inclusion:
         wanted: dict[str, dict[str, set[int]]] = defaultdict(dict)
         for type, asked in _by_type(includes).items():
             for row, version in self._references(type, asked, records[type]):
-                wanted[row.type].setdefault(row.id, set()).add(version)
+                ids = wanted[row.type]
+                if row.id in ids:
+                    ids[row.id].add(version)
+                else:
+                    ids[row.id] = {version}
         found = await self._by_url(includes, records)
         for type, ids in wanted.items():
             for record in await visible(self._server, self._caller, self._reading, type, list(ids)):
@@ -115,15 +117,17 @@ class _Inclusion:
         self, type: str, includes: Sequence[Include], records: Sequence[Record]
     ) -> Iterator[tuple[ReferenceRow, int]]:
         """Every reference to a local resource, and the version it names (0: none)."""
-        leads: dict[int, set[str | None]] = defaultdict(set)
-        for include in includes:
-            for key in include.parameter.keys:
-                leads[key].add(include.target or include.parameter.target)
-        follow = self._server.extract.references(type, frozenset(leads))
+        leads = {
+            (key, include.target or include.parameter.target)
+            for include in includes
+            for key in include.parameter.keys
+        }
+        follow = self._server.extract.references(type, frozenset([key for key, _ in leads]))
         for record in records:
-            for row, version in _versioned(follow(record.content)):
-                if row.type and not leads[row.key].isdisjoint((None, row.type)):
-                    yield row, version
+            for pair in follow(record.content):
+                row = pair[0]
+                if row.type and not leads.isdisjoint(((row.key, row.type), (row.key, None))):
+                    yield pair
 
     async def _by_url(self, includes: Sequence[Include], records: Grouped) -> list[Record]:
         """What ``records`` refer to by canonical URLs."""
@@ -132,7 +136,7 @@ class _Inclusion:
             if not is_canonical(self._server.parameters, include.parameter):
                 continue
             follow = self._server.extract.references(include.type, frozenset(include.parameter.keys))
-            rows = [row for record in records[include.type] for row in follow(record.content)]
+            rows = [row for record in records[include.type] for row, _ in follow(record.content)]
             urls = urls_in(rows)
             for type, criterion in wanted_by(self._server, include, urls):
                 found += fitting(await self._all(type, criterion), urls)
@@ -192,23 +196,16 @@ class _Inclusion:
         return found
 
 
+def _write_of(record: Record) -> Hashable:
+    """What tells this version from all others: the number of its write, when it is kept already."""
+    return record.sequence or (record.type, record.id, record.version)
+
+
 def _by_type(includes: Iterable[Include]) -> dict[str, list[Include]]:
     found: dict[str, list[Include]] = defaultdict(list)
     for include in includes:
         found[include.type].append(include)
     return found
-
-
-def _versioned(rows: Sequence[ReferenceRow]) -> Iterator[tuple[ReferenceRow, int]]:
-    """Each reference once: one that names a version has a row without it, and then one with it."""
-    for place, row in enumerate(rows):
-        follower = rows[place + 1] if place + 1 < len(rows) else None
-        if VERSION in row.id or follower is None or not follower.id.startswith(row.id + VERSION):
-            if VERSION not in row.id:
-                yield row, 0
-            continue
-        number = follower.id.rpartition("/")[2]
-        yield row, int(number) if number.isascii() and number.isdigit() else 0
 
 
 def _following(query: Query, cursor: str | None) -> Query | None:

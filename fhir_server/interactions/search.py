@@ -20,7 +20,7 @@ from fhir_server.interactions.own import TYPES, page_with_own
 from fhir_server.interactions.search_contained import contained_entries, contained_page, contained_query
 from fhir_server.interactions.subset import SUMMARIES, subset
 from fhir_server.interactions.write import require_type
-from fhir_server.model.bundle import make_bundle
+from fhir_server.model.bundle import make_searchset
 from fhir_server.search.compartments import Compartment, members
 from fhir_server.search.query import Query
 from fhir_server.security.access import check_access, narrow
@@ -81,7 +81,7 @@ def _answer(query: Query, base: str, path: str, page: Page, entries: list[bytes]
     if query.ignored:
         entries.append(ignored_entry(query.ignored))
     links = page_links(base, path, query.applied, page.next)
-    return Outcome(200, resource=make_bundle("searchset", entries, links=links, total=page.total))
+    return Outcome(200, resource=make_searchset(entries, links=links, total=page.total))
 
 
 def _require_place(server: Server, type: str | None, compartment: Compartment | None) -> None:

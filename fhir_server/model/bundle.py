@@ -6,8 +6,12 @@ Source: FHIR R4 bundle.html, http.html#transaction, http.html#history.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import orjson
+
+SHORT = 512
+"""Characters of a page's own address that is worth remembering: inboxes are polled by the same one."""
 
 Links = Sequence[tuple[str, str]]
 """(relation, URL) pairs: self, next, …"""
@@ -30,18 +34,11 @@ def make_bundle(
 ) -> bytes:
     """A Bundle of ready-made ``entries``. ``updated`` is an instant for meta.lastUpdated; ``more`` are further
     members, as a document's identifier and timestamp."""
-    parts = [b'"resourceType":"Bundle"']
-    if id is not None:
-        parts.append(member("id", id))
+    told = [] if id is None else [member("id", id)]
     if updated is not None:
-        parts.append(member("meta", {"lastUpdated": updated}))
-    parts.extend(member(name, value) for name, value in more.items())
-    parts.append(member("type", type))
-    if total is not None:
-        parts.append(b'"total":%d' % total)
-    if links:
-        parts.append(member("link", [{"relation": name, "url": url} for name, url in links]))
-    head = b",".join(parts)
+        told.append(member("meta", {"lastUpdated": updated}))
+    told.extend(member(name, value) for name, value in more.items())
+    head = _head(type, links, total, told)
     items = list(entries)
     if not items:
         return b"{%b}" % head
@@ -49,6 +46,35 @@ def make_bundle(
     items[0] = b'{%b,"entry":[%b' % (head, items[0])
     items[-1] += b"]}"
     return b",".join(items)
+
+
+def make_searchset(pieces: Sequence[bytes], *, links: Links, total: int | None) -> bytes:
+    """A searchset of entries in ``pieces``, each of which begins with a comma: every byte is copied once."""
+    head = _head("searchset", links, total)
+    if not pieces:
+        return b"{%b}" % head
+    return b"".join([b'{%b,"entry":[' % head, pieces[0][1:], *pieces[1:], b"]}"])
+
+
+def _head(type: str, links: Links, total: int | None, told: Sequence[bytes] = ()) -> bytes:
+    """The members before ``entry``."""
+    parts = [b'"resourceType":"Bundle"', *told, b'"type":"%b"' % type.encode()]
+    if total is not None:
+        parts.append(b'"total":%d' % total)
+    if links:
+        parts.append(_link_member(links))
+    return b",".join(parts)
+
+
+def _link_member(links: Links) -> bytes:
+    if len(links) == 1 and len(links[0][1]) <= SHORT:
+        return _one_link(*links[0])
+    return member("link", [{"relation": name, "url": url} for name, url in links])
+
+
+@lru_cache(maxsize=2048)
+def _one_link(name: str, url: str) -> bytes:
+    return member("link", [{"relation": name, "url": url}])
 
 
 def plain_entry(full_url: str, content: bytes) -> bytes:

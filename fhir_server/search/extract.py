@@ -31,15 +31,18 @@ RULES = 3
 """To be raised when this program comes to make other rows of the same resource; stores are then indexed again."""
 
 MOST_FOLLOWED = 1024
+"""Combinations of arms that ``Extractor.references`` keeps compiled."""
 MOST_READ = 4096
 """Resources whose references are remembered: what stands on a page that is opened again and again."""
 SHORT = 8192
 """Bytes of content that is worth remembering."""
-"""Combinations of arms that ``Extractor.references`` keeps compiled."""
+
+VERSION = "/_history/"
+"""What stands between a resource's id and its version."""
 
 Json = dict[str, Any]
 Extract = Callable[[Json], IndexValues]
-References = Callable[[bytes], Sequence[ReferenceRow]]
+References = Callable[[bytes], Sequence[tuple[ReferenceRow, int]]]
 _new: Any = tuple.__new__
 
 
@@ -74,8 +77,8 @@ class Extractor:
         return extract(data)
 
     def references(self, type: str, keys: frozenset[int]) -> References:
-        """What gives the reference rows of the arms ``keys`` alone, of the JSON of a ``type``; a reference that
-        names a version has a row without it, and then one with it."""
+        """What gives the references of the arms ``keys`` alone, of the JSON of a ``type``: their rows, and the
+        version that each names (0: none)."""
         self._renew()
         known = self._following.get((type, keys))
         if known is None:
@@ -98,13 +101,13 @@ class Extractor:
                 grow(self.registry.model, self.emitters, root, type, arm)
         read, walk = _reader(prune(root)), walker(root)
 
-        def find(content: bytes) -> Sequence[ReferenceRow]:
+        def find(content: bytes) -> Sequence[tuple[ReferenceRow, int]]:
             data = read(content)
             rows = Rows(data)
             walk(data, rows)
-            return rows.references
+            return _versioned(rows.references)
 
-        def follow(content: bytes) -> Sequence[ReferenceRow]:
+        def follow(content: bytes) -> Sequence[tuple[ReferenceRow, int]]:
             return self._recall(find, content) if len(content) <= SHORT else find(content)
 
         return follow
@@ -235,3 +238,16 @@ def _numbers(rows: Sequence[tuple[int, float, float, str, str]]) -> list[NumberR
 
 
 __all__ = ["Extract", "Extractor", "References", "edges"]
+
+
+def _versioned(rows: Sequence[ReferenceRow]) -> Sequence[tuple[ReferenceRow, int]]:
+    """Each reference once: one that names a version has a row without it, and then one with it."""
+    found: list[tuple[ReferenceRow, int]] = []
+    for row in rows:
+        last = found[-1][0] if found and VERSION in row.id else None
+        if last is not None and row.id.startswith(last.id + VERSION):
+            number = row.id.rpartition("/")[2]
+            found[-1] = last, int(number) if number.isascii() and number.isdigit() else 0
+        else:
+            found.append((row, 0))
+    return tuple(found)

@@ -21,7 +21,7 @@ from fhir_server.interactions.operations.definition import definition, giving, o
 from fhir_server.interactions.pace import Pace
 from fhir_server.interactions.parameters import read_inputs
 from fhir_server.interactions.subset import subset
-from fhir_server.model.bundle import make_bundle
+from fhir_server.model.bundle import make_searchset
 from fhir_server.model.resource import Json
 from fhir_server.search.control import INCLUSIONS, READERS
 from fhir_server.search.query import Query
@@ -51,7 +51,7 @@ async def run(server: Server, caller: Caller, invocation: Invocation) -> Outcome
     applied = [*query.applied, *([("max", str(most))] if "max" in inputs.values else [])]
     links = page_links(invocation.base, f"{TYPE}/$lastn", [*applied, *invocation.kept], None)
     entries = _entries(server, query, invocation.base, [item.record for item in chosen])
-    return Outcome(200, resource=make_bundle("searchset", entries, links=links, total=len(chosen)))
+    return Outcome(200, resource=make_searchset(entries, links=links, total=len(chosen)))
 
 
 def _entries(server: Server, query: Query, base: str, records: Iterable[Record]) -> list[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from math import inf
@@ -27,7 +27,7 @@ from fhir_server.stores.sqlite.past import Archive, Extract, Past
 from fhir_server.stores.sqlite.prepared import Prepared, PreparedPages
 from fhir_server.stores.sqlite.recent import RecentRecords
 from fhir_server.stores.sqlite.referring import referring, terms
-from fhir_server.stores.sqlite.search import Cut, Search, first_page, later_page, sorted_page
+from fhir_server.stores.sqlite.search import WIDTH, Cut, Row, Search, first_page, later_page, sorted_page
 from fhir_server.stores.sqlite.several import merged_page, place_of
 from fhir_server.stores.sqlite.symbols import UNKNOWN, Symbols
 from fhir_server.stores.sqlite.totals import Totals
@@ -104,7 +104,7 @@ class Reader:
 
     def _of_type(self, type: str, ids: Sequence[str]) -> list[Record]:
         rows = self.connection.execute(MANY, (orjson.dumps(ids).decode(), self.type_number(type)))
-        return [self.record(type, *row) for row in rows]
+        return self._records(type, rows)
 
     def read_version(self, type: str, id: str, version: int) -> Record | None:
         """See ``store.Reading.read_version``."""
@@ -124,7 +124,7 @@ class Reader:
             if query.parts:
                 return self._merged(query)
             rows, following, total = self._cut(query)
-            return Page(tuple([self.record(query.type, *row) for row in rows]), following, total)
+            return Page(tuple(self._records(query.type, rows)), following, total)
         except (sqlite3.Error, zstandard.ZstdError) as error:
             raise _told(error) from error
         finally:
@@ -254,6 +254,11 @@ class Reader:
         """The number of a resource type, UNKNOWN when none was ever kept."""
         return self._symbols.find(self.connection, type)
 
+    def _records(self, type: str, rows: Iterable[Row]) -> list[Record]:
+        """Rows that begin with the columns of RECORD as Records."""
+        known = self._recent.newest if self._recent else {}
+        return [known.get(row[WIDTH - 1]) or self.record(type, *row[:WIDTH]) for row in rows]
+
     def record(
         self,
         type: str,
@@ -265,10 +270,11 @@ class Reader:
         sequence: int,
         number: int = 0,
     ) -> Record:
-        """A row of ``resource`` or ``history`` as a Record."""
-        recent = self._recent
+        """A row of ``resource`` or ``history`` as a Record. Those with the ``number`` of their resource are not kept:
+        what copies a store asks for each once."""
+        recent = None if number else self._recent
         record = recent.get(sequence) if recent else None
-        if record is None or record.number != number:
+        if record is None:
             content = self._blobs.decompress(blob)
             record = Record(type, id, version, updated, METHODS[method], content, sequence, number)
             if recent:

@@ -14,19 +14,19 @@ MOST: Final = 16 * 1024 * 1024
 
 
 class RecentRecords:
-    """Sequence → Record, in two generations: what is asked for again moves from the old one to the new one."""
+    """Sequence → Record, in two generations: what is asked for again moves from the old one to ``newest``."""
 
-    __slots__ = ("_new", "_old", "_room", "_size")
+    __slots__ = ("_old", "_room", "_size", "newest")
 
     def __init__(self, most: int = MOST) -> None:
         self._room = most // 2
         self._size = 0
-        self._new: dict[int, Record] = {}
+        self.newest: dict[int, Record] = {}
         self._old: dict[int, Record] = {}
 
     def get(self, sequence: int) -> Record | None:
         """The write with this number, when it is remembered."""
-        record = self._new.get(sequence)
+        record = self.newest.get(sequence)
         if record is None and (record := self._old.get(sequence)) is not None:
             self.keep(record)
         return record
@@ -35,5 +35,5 @@ class RecentRecords:
         """Remember ``record``."""
         self._size += len(record.content)
         if self._size > self._room:
-            self._old, self._new, self._size = self._new, {}, len(record.content)
-        self._new[record.sequence] = record
+            self._old, self.newest, self._size = self.newest, {}, len(record.content)
+        self.newest[record.sequence] = record

@@ -108,7 +108,7 @@ class Search:
 
 
 class Cut(NamedTuple):
-    """A page: its rows (the columns of RECORD), the cursor of the next page, the total when it was asked for."""
+    """A page: its rows (the columns of RECORD first), the cursor of the next page, the total when it was asked for."""
 
     rows: list[Row]
     next: str | None
@@ -169,16 +169,15 @@ def _counted(query: Query, total: Callable[[], int]) -> int | None:
 
 def _whole(query: Query, rows: list[Row]) -> Cut:
     """The only page."""
-    return Cut([row[:WIDTH] for row in rows], None, _counted(query, lambda: len(rows)))
+    return Cut(rows, None, len(rows) if query.total != "none" else None)
 
 
 def _cut(query: Query, rows: list[Row], moment: Moment, total: int | None) -> Cut:
     """A page of rows of which there may be one or more too many."""
-    page = [row[:WIDTH] for row in rows[: query.count]]
     if len(rows) <= query.count:
-        return Cut(page, None, total)
+        return Cut(rows, None, total)
     place = Place(*moment, total, list(rows[query.count - 1][WIDTH:]))
-    return Cut(page, write_cursor(context_of(query), place), total)
+    return Cut(rows[: query.count], write_cursor(context_of(query), place), total)
 
 
 def _by_place(rows: list[Row]) -> list[Row]:
