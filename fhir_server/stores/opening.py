@@ -8,7 +8,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from fhir_server.search.index import IndexValues
 from fhir_server.search.unfinished import Unfinished
-from fhir_server.store import Store, Transaction
+from fhir_server.store import Reading, Store
 from fhir_server.stores.sqlite.store import SqliteStore
 
 ALLOWED: Final = "sqlite:///path or mongodb://[user:password@]host[:port][,host…]/database?replicaSet=name"
@@ -28,11 +28,12 @@ class Engine(Store, Protocol):
 
 @runtime_checkable
 class Heeding(Protocol):
-    """An engine that looks, at the beginning of each transaction, at what other servers have written."""
+    """An engine that knows, before it writes anything, what other servers have written."""
 
-    def heed(self, types: Sequence[str], act: Callable[[Transaction], Awaitable[None]]) -> None:
-        """From now on call ``act`` in each transaction before which another server has written a record of one of
-        ``types``."""
+    def heed(self, types: Sequence[str], act: Callable[[Reading], Awaitable[None]]) -> None:
+        """From now on call ``act`` when another server has written a record of one of ``types``: before anything that
+        is written here comes after it in the order of all writes. What is written then is indexed by what ``extract``
+        gives after ``act``."""
 
 
 def open_store(

@@ -8,11 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from contract_kit import extract, put, record
 
-from fhir_server.store import Transaction
 from fhir_server.stores.sqlite.queue import Queue
-from fhir_server.stores.sqlite.store import SqliteStore
 
 
 @pytest.fixture
@@ -65,45 +62,3 @@ async def test_who_gave_up_leaves_the_place_to_others(queues: tuple[Queue, Queue
     await one.enter(1)
     one.leave()
     await two.enter(1)
-
-
-async def test_a_transaction_takes_notice_of_what_another_process_wrote(path: Path) -> None:
-    one, two = (SqliteStore.open(path, extract=extract) for _ in range(2))
-    noticed: list[str] = []
-
-    async def act(transaction: Transaction) -> None:
-        found = await transaction.read("SearchParameter", "p")
-        noticed.append(f"version {found.version}" if found else "nothing")
-
-    two.heed(("SearchParameter",), act)
-    await put(one, record("Patient", "a"))
-    await put(two, record("Patient", "b"))
-    assert noticed == []
-    await put(one, record("SearchParameter", "p"))
-    await put(two, record("Patient", "c"))
-    await put(two, record("Patient", "d"))
-    assert noticed == ["version 1"]
-    await put(one, record("SearchParameter", "p", 2))
-    async with two.transaction():
-        assert noticed == ["version 1", "version 2"]
-    await one.close()
-    await two.close()
-
-
-async def test_notice_that_failed_is_taken_again(path: Path) -> None:
-    one, two = (SqliteStore.open(path, extract=extract) for _ in range(2))
-    calls = []
-
-    async def act(transaction: Transaction) -> None:
-        calls.append(1)
-        if len(calls) == 1:
-            raise LookupError
-
-    two.heed(("SearchParameter",), act)
-    await put(one, record("SearchParameter", "p"))
-    with pytest.raises(LookupError):
-        await put(two, record("Patient", "c"))
-    await put(two, record("Patient", "c"))
-    assert len(calls) == 2
-    await one.close()
-    await two.close()

@@ -25,7 +25,7 @@ from fhir_server.interactions.indexing.sharing import Sharing
 from fhir_server.interactions.indexing.work import Work
 from fhir_server.search.contained import contained_type
 from fhir_server.search.registry import Registry
-from fhir_server.store import Store, Transaction
+from fhir_server.store import Reading, Store
 
 AGAIN_AFTER: Final = 5.0
 """Seconds before what failed is tried again."""
@@ -158,14 +158,14 @@ class Indexer:
         self._sharing = Sharing(self, self._store, Lease(self._store, self.ledger.now, "indexing", owner))
         return self._sharing
 
-    async def take_notice(self, transaction: Transaction, *, is_working: bool) -> None:
-        """Another server has changed what is in force, or what is done about it: know it before ``transaction``
-        writes anything. Who is working keeps its own jobs."""
-        self.registry.replace_stored(await read_in_force(transaction, self.registry))
+    async def take_notice(self, reading: Reading, *, is_working: bool) -> None:
+        """Another server has changed what is in force, or what is done about it: know what ``reading`` shows before
+        anything is written. Who is working keeps its own jobs."""
+        self.registry.replace_stored(await read_in_force(reading, self.registry))
         if is_working:
-            await self.ledger.read_new(transaction)
+            await self.ledger.read_new(reading)
         else:
-            await self.ledger.read(transaction)
+            await self.ledger.read(reading)
             unfinished = self.registry.unfinished
             unfinished.release(tuple(unfinished))
         self._plan()

@@ -2,7 +2,8 @@
 
 A write must give a new search parameter its rows whichever server it reaches, so each transaction before which
 another server has changed something takes notice first (``heed``). Searches only have to learn of it soon: each
-server looks EVERY seconds, and whoever is about to remove rows waits for NOTICE seconds after it has told.
+server looks when something was written, at most once in EVERY seconds, and whoever is about to remove rows waits for
+NOTICE seconds after it has told.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from fhir_server.interactions.indexing.in_force import TYPE as PARAMETER_TYPE
 from fhir_server.interactions.indexing.jobs import COMPLETE_TYPE
 from fhir_server.interactions.indexing.jobs import TYPE as JOB_TYPE
 from fhir_server.interactions.indexing.lease import Lease, LeaseLost
-from fhir_server.store import Store, Transaction
+from fhir_server.store import Reading, Store
 
 HEEDED: Final = (PARAMETER_TYPE, COMPLETE_TYPE, JOB_TYPE)
 """The types whose records the servers have to know of."""
 EVERY: Final = 0.25
+LONGEST: Final = 60.0
+"""Seconds to wait for a write."""
 NOTICE: Final = 1.0
 BUSY: Final = 2.0
 """Seconds after which to ask again for a lease that another server has."""
@@ -31,7 +34,7 @@ BUSY: Final = 2.0
 class Shared(Protocol):
     """What is done here of ``indexer.Indexer``."""
 
-    async def take_notice(self, transaction: Transaction, *, is_working: bool) -> None:
+    async def take_notice(self, reading: Reading, *, is_working: bool) -> None:
         """Know what the store says."""
 
     def work_under(self, lease: Lease | None, notice: float) -> None:
@@ -63,9 +66,9 @@ class Sharing:
         self._log = structlog.get_logger("fhir_server.indexing")
         indexer.work_under(lease, NOTICE)
 
-    async def heed(self, transaction: Transaction) -> None:
+    async def heed(self, reading: Reading) -> None:
         """Another server has written what this one must know."""
-        await self._indexer.take_notice(transaction, is_working=self._is_working)
+        await self._indexer.take_notice(reading, is_working=self._is_working)
 
     async def run(self) -> None:
         """Know and work, until the task is cancelled."""
@@ -105,10 +108,13 @@ class Sharing:
         await self._lease.give_up()
 
     async def _look(self) -> None:
+        seen = 0
         while True:
-            await asyncio.sleep(EVERY)
             with suppress(StoreUnavailable):
+                written = await self._store.wait(seen, LONGEST)
                 await self._look_once()
+                seen = written
+            await asyncio.sleep(EVERY)
 
     async def _look_once(self) -> None:
         newest = tuple([await self._newest(type) for type in HEEDED])

@@ -65,6 +65,11 @@ class Write:
         """(type, id)."""
         return self.record.type, self.record.id
 
+    def index(self, values: IndexValues) -> None:
+        """Have it found by ``values``."""
+        self.body = bson.encode(index_fields(self.record.type, values))
+        self.date, self.patient = values.date, shard_key(*self.key, values)
+
     def require_follows(self, version: int) -> None:
         """Raises Conflict unless it may come after ``version`` (0: none)."""
         if self.is_restored:

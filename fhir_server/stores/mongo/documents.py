@@ -201,6 +201,8 @@ class State(Document):  # type: ignore[misc]
     latest = LongField(db_field="w", required=True)
     erased = LongField(db_field="g", required=True)
     turn = LongField(db_field="b", required=True)
+    heeded = LongField(db_field="h")
+    """How many groups wrote something that other servers must know of before they write: see ``heeding``."""
     texts = LongField(db_field="x")
     """The sequence up to which ``text`` goes; nothing when it has to be made anew."""
 

@@ -14,6 +14,7 @@ from itertools import pairwise
 from time import monotonic
 from typing import Any, Final
 
+from fhir_server.search.contained import is_contained
 from fhir_server.search.index import IndexValues, TextRow
 from fhir_server.search.types.fulltext import MOST_WORDS
 from fhir_server.stores.blobs import Blobs
@@ -106,7 +107,7 @@ async def _index(
     done: list[Document] = []
     for row in rows:
         done.append(row)
-        if row["m"] > 0 and not row["t"].startswith("_"):
+        if row["m"] > 0 and (is_contained(row["t"]) or not row["t"].startswith("_")):
             made += documents_of(row, extract(row["t"], blobs.decompress(row["z"])).texts())
         if monotonic() > deadline:
             break

@@ -19,6 +19,7 @@ from fhir_server.errors import Conflict, FhirError, StoreUnavailable
 from fhir_server.store import Commits, Record
 from fhir_server.stores.mongo.batch import STORED, Counters, Key, Stored, Write, documents_of
 from fhir_server.stores.mongo.faults import SOON, unavailable
+from fhir_server.stores.mongo.heeding import Heeding
 from fhir_server.stores.mongo.known import Known, Reached
 from fhir_server.stores.mongo.session import Session, is_duplicate, may_succeed
 from fhir_server.stores.mongo.view import View
@@ -38,7 +39,7 @@ class Member:
     """What one transaction wrote: ``fresh`` is not in the database yet, ``sent`` is.
 
     ``records`` are its current versions by (type, id), None for what it erased. ``acted``: it changed the database
-    past its writes.
+    past its writes. ``noticed``: see ``heeding.Heeding``, when it began.
     """
 
     fresh: list[Write] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Member:
     newest: dict[Key, Write] = field(default_factory=dict)
     has_read: bool = False
     acted: bool = False
+    noticed: int = 0
     waiting: Waiting | None = None
 
     @property
@@ -73,7 +75,9 @@ class Group:
     index must have, None for any.
     """
 
-    def __init__(self, session: Session, known: Known, index: str | None, commits: Commits) -> None:
+    def __init__(
+        self, session: Session, known: Known, index: str | None, commits: Commits, heeding: Heeding
+    ) -> None:
         self.ended: list[Member] = []
         self.records: dict[Key, Record | None] = {}
         self.newest: dict[Key, Write] = {}
@@ -81,6 +85,7 @@ class Group:
         self.erased = 0
         self.view = View(session.ask, is_committed=False)
         self.session = session
+        self.heeding = heeding
         self._index = index
         self._commits = commits
         self._counters = Counters(0, 0, 0)
@@ -121,7 +126,7 @@ class Group:
         if member.fresh:
             await self.look([write.key for write in member.fresh if write.is_blind])
             await self._send([member])
-        await self.session.keep(self._counters, 0)
+        await self.session.keep(self._counters)
 
     async def _restart_for(self, member: Member) -> None:
         """Begin anew because another member has failed while ``member`` is at work."""
@@ -184,8 +189,10 @@ class Group:
                     await self.restart()
                 await self._send(self.ended)
                 if self.session.is_open:
-                    await self.session.keep(self._counters, self.erased)
+                    heeded = int(self._is_heeded)
+                    await self.session.keep(self._counters, self.erased, heeded)
                     await self.session.commit()
+                    self.heeding.count(heeded)
                     self._commits.note(len(self.ended))
                     self._keep_known()
                 return None
@@ -197,6 +204,11 @@ class Group:
                 if not again:
                     break
         return failure
+
+    @property
+    def _is_heeded(self) -> bool:
+        """Whether other servers must know of it: what was removed is not looked at."""
+        return self.erased > 0 or any(self.heeding.is_heeded(member.writes) for member in self.ended)
 
     def _keep_known(self) -> None:
         assert self._base is not None
@@ -248,6 +260,11 @@ class Group:
         self._counters = Counters(state["s"], state["n"], state["w"])
         self._base = (state["s"], state["g"])
         self.known.begin(self._base)
+        try:
+            await self.heeding.notice(state.get("h", 0), self.view)
+        except BaseException:
+            await self.session.abort()
+            raise
 
     async def _send(self, members: Sequence[Member]) -> None:
         """Bring what ``members`` wrote, and is not there yet, into the database.
@@ -260,6 +277,9 @@ class Group:
         if not self.session.is_open:
             created = {write.key for write in writes}
             await self._begin(len(writes), len(created), max(write.record.updated for write in writes))
+        for member in members:
+            if member.noticed != self.heeding.noticed:
+                self.heeding.index_again(member.fresh)
         self._check(writes)
         self._touched.update(write.key for write in writes)
         for start in range(0, len(writes), AT_ONCE):

@@ -140,11 +140,11 @@ class Session:
         if done.matched_count + done.deleted_count != len(requests):
             raise OperationFailure("a document was changed past its store", 112)
 
-    async def keep(self, counters: Counters, erased: int) -> None:
-        """Write the ``counters`` reached into the state, unless it has them."""
-        if counters != self.kept or erased:
+    async def keep(self, counters: Counters, erased: int = 0, heeded: int = 0) -> None:
+        """Write the ``counters`` reached into the state, unless it has them, and add to its other counts."""
+        if counters != self.kept or erased or heeded:
             numbers = {"s": counters.sequence, "n": counters.number, "w": counters.latest}
-            change = {"$set": numbers, "$inc": {"g": erased}}
+            change = {"$set": numbers, "$inc": {"g": erased, "h": heeded}}
             await self.run({"update": "state", "updates": [{"q": {"_id": "store"}, "u": change}]})
             self.kept = counters
 

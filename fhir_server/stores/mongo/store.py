@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from fhir_server.search.query import Query
 from fhir_server.search.unfinished import Unfinished
-from fhir_server.store import Examination, Page, Record, Referring
+from fhir_server.store import Examination, Page, Reading, Record, Referring
 from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.mongo.batch import Extract
 from fhir_server.stores.mongo.connection import Connection, Document, Place
@@ -27,6 +27,7 @@ from fhir_server.stores.mongo.history import Scope, history_page, reached, read_
 from fhir_server.stores.mongo.reader import Reader
 from fhir_server.stores.mongo.rebuild import rebuild
 from fhir_server.stores.mongo.search import Searches
+from fhir_server.stores.mongo.seen import Seen
 from fhir_server.stores.mongo.setup import prepare
 from fhir_server.stores.mongo.ticks import JoinedReads
 from fhir_server.stores.mongo.transaction import MongoTransaction
@@ -56,7 +57,7 @@ class MongoStore:
         self._extract = extract
         self._blobs = Blobs()
         self._connection = Connection(place)
-        self._writer = Writer(self._connection)
+        self._writer = Writer(self._connection, extract)
         self.commits = self._writer.commits
         self._view = committed_view(self._connection)
         self._reader = Reader(self._view, self._blobs)
@@ -102,6 +103,19 @@ class MongoStore:
                 return rebuild(database, self._blobs, self._extract, fingerprint)
         except (PyMongoError, zstandard.ZstdError) as error:
             raise unavailable(error) from error
+
+    def heed(self, types: Sequence[str], act: Callable[[Reading], Awaitable[None]]) -> None:
+        """See ``opening.Heeding``. Raises StoreUnavailable."""
+
+        async def look(view: View) -> None:
+            await act(Seen(view, self._searches, self._blobs, self.unfinished))
+
+        try:
+            with _client(self._place) as client:
+                state = client[self._place.database].state.find_one({"_id": "store"}) or {}
+        except PyMongoError as error:
+            raise unavailable(error) from error
+        self._writer.heeding.heed(types, look, state.get("h", 0))
 
     def transaction(self) -> MongoTransaction:
         """See ``store.Store.transaction``."""

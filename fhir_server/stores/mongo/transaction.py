@@ -50,6 +50,7 @@ class MongoTransaction:
     async def __aenter__(self) -> MongoTransaction:
         await self._writer.turn.acquire()
         self._group = self._writer.join()
+        self._member.noticed = self._writer.heeding.noticed
         return self
 
     async def __aexit__(

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 
 from fhir_server.store import Commits
+from fhir_server.stores.mongo.batch import Extract
 from fhir_server.stores.mongo.connection import Connection
 from fhir_server.stores.mongo.group import Group, Member
+from fhir_server.stores.mongo.heeding import Heeding
 from fhir_server.stores.mongo.known import Known
 from fhir_server.stores.mongo.session import Session
 
@@ -18,10 +20,11 @@ from fhir_server.stores.mongo.session import Session
 class Writer:
     """Hands out turns. ``index`` is the fingerprint that the store's index must have, None for any."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, extract: Extract) -> None:
         self.turn = asyncio.Lock()
         self.commits = Commits()
         self.index: str | None = None
+        self.heeding = Heeding(extract)
         self._session = Session(connection)
         self._known = Known()
         self._group: Group | None = None
@@ -30,7 +33,7 @@ class Writer:
     def join(self) -> Group:
         """The group that is open, or a new one. The caller holds the turn."""
         if self._group is None:
-            self._group = group = Group(self._session, self._known, self.index, self.commits)
+            self._group = group = Group(self._session, self._known, self.index, self.commits, self.heeding)
             self._committing = asyncio.get_running_loop().create_task(self._commit(group))
         return self._group
 
