@@ -70,3 +70,19 @@ async def test_so_it_is_when_the_group_is_begun_again(servers: list[Server], mon
     with failing(mongo_url, "commitTransaction", times=1, **passing):
         await overtaken(servers, looks=False)
     assert sorted(await ids(servers[0].store, NAMED_A)) == ["late", "one", "two"]
+
+
+async def test_what_was_removed_for_good_is_heeded(servers: list[Server]) -> None:
+    first, other = servers
+    await put(other.store, record("SearchParameter", "p"))
+    async with other.store.transaction() as transaction:
+        await transaction.erase("SearchParameter", "p")
+    await put(first.store, record("Patient", "a"))
+    assert not first.in_force
+    await put(other.store, record("SearchParameter", "p", 1))
+    await put(first.store, record("Patient", "b"))
+    assert first.in_force
+    async with other.store.transaction() as transaction:
+        await transaction.erase("SearchParameter", "p")
+    await put(first.store, record("Patient", "c"))
+    assert not first.in_force

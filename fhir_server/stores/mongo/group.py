@@ -189,7 +189,7 @@ class Group:
                     await self.restart()
                 await self._send(self.ended)
                 if self.session.is_open:
-                    heeded = int(self._is_heeded)
+                    heeded = int(any(map(self.heeding.is_heeded, self._types())))
                     await self.session.keep(self._counters, self.erased, heeded)
                     await self.session.commit()
                     self.heeding.count(heeded)
@@ -205,10 +205,9 @@ class Group:
                     break
         return failure
 
-    @property
-    def _is_heeded(self) -> bool:
-        """Whether other servers must know of it: what was removed is not looked at."""
-        return self.erased > 0 or any(self.heeding.is_heeded(member.writes) for member in self.ended)
+    def _types(self) -> set[str]:
+        """The types of what its members changed."""
+        return {type for member in self.ended for type, _ in member.records}
 
     def _keep_known(self) -> None:
         assert self._base is not None

@@ -49,11 +49,10 @@ class Heeding:
         self._known = count
         self.noticed += 1
 
-    def is_heeded(self, writes: Iterable[Write]) -> bool:
-        """Whether others have to know of ``writes``. A program that was not told what servers heed makes them look
-        after all that it writes."""
-        types = self._types
-        return any(types is None or write.record.type in types for write in writes)
+    def is_heeded(self, type: str) -> bool:
+        """Whether others have to know of what is written of ``type``. A program that was not told what servers heed
+        makes them look after all that it writes."""
+        return self._types is None or type in self._types
 
     def count(self, more: int) -> None:
         """This process itself has raised the count, which it knew."""
