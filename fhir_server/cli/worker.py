@@ -22,9 +22,8 @@ from fhir_server.settings import Settings
 
 def main() -> None:
     """Serve until the end. Exit status 3 when the server could not start."""
-    import uvicorn
-
     from fhir_server.app import Worker, build
+    from fhir_server.cli.accepting import Loads, SharingServer
 
     place = msgspec.json.decode(sys.stdin.buffer.readline(), type=Place)
     settings = Settings(**place.settings)
@@ -33,7 +32,7 @@ def main() -> None:
     app = build(settings, prepare=load_demo if is_first and place.demo else None, worker=worker)
     threading.Thread(target=_stop_with, args=(sys.stdin.fileno(),), daemon=True).start()
 
-    class Telling(uvicorn.Server):
+    class Telling(SharingServer):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
@@ -41,8 +40,10 @@ def main() -> None:
                     announce(settings)
                 print(READY, flush=True)
 
-    server = Telling(server_config(app, settings))
-    server.run(sockets=[socket.socket(fileno=place.descriptor)])
+    listening = socket.socket(fileno=place.descriptor)
+    loads = Loads(worker.folder, worker.number, worker.count)
+    server = Telling(server_config(app, settings), listening, loads)
+    server.run()
     if not server.started:
         sys.exit(3)
 

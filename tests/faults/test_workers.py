@@ -135,6 +135,21 @@ async def test_a_search_parameter_of_one_worker_is_in_force_for_what_any_other_w
             assert answer.json()["total"] == 400
 
 
+async def test_connections_that_come_at_once_are_spread_over_all_workers(served: Served) -> None:
+    """Clients keep their connections for hours: a worker that took them all would work alone."""
+    opened = await asyncio.gather(
+        *(asyncio.open_connection("127.0.0.1", served.port) for _ in range(AT_ONCE))
+    )
+    taken: Counter[bytes] = Counter()
+    for reader, writer in opened:
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        taken[head.split(b"x-request-id: ")[1].split(b"-")[0]] += 1
+        writer.close()
+    assert len(taken) == WORKERS
+    assert min(taken.values()) > 1
+
+
 async def test_a_worker_that_dies_is_replaced_and_counters_go_on(served: Served) -> None:
     async def read(http: httpx.AsyncClient, number: int) -> None:
         assert (await http.get("Patient/nobody")).status_code == 404
