@@ -13,6 +13,7 @@ from fhir_server.app import opened
 from fhir_server.cli import app
 from fhir_server.cli.bench import generator, large, large_bundle, run, sample
 from fhir_server.cli.bench.copying import COPY
+from fhir_server.cli.bench.costs import Costs
 from fhir_server.cli.bench.generator import Plan
 from fhir_server.cli.bench.process import free_port
 from fhir_server.cli.bench.rows import ROWS
@@ -72,6 +73,14 @@ async def test_wrong_answers_are_counted(tmp_path, monkeypatch, plan, wrong, wrk
     assert (measured.errors > 0) is wrong
 
 
+def test_costs_are_those_between_two_looks():
+    before, after = Costs({1: 1.0, 2: 2.0}, 10), Costs({1: 1.5, 2: 3.5, 3: 0.0}, 30)
+    spent = after.since(before)
+    assert (spent.cpu_us_per(1000), spent.busiest(), spent.per_commit(100)) == (2000.0, 0.75, 5.0)
+    nothing = after.since(after)
+    assert (nothing.cpu_us_per(0), nothing.busiest(), nothing.per_commit(0)) == (0.0, 0.0, 0.0)
+
+
 def test_the_large_bundle_is_valid_and_always_the_same(monkeypatch):
     assert large_bundle.ENTRIES == 27_001
     monkeypatch.setattr(large_bundle, "VISITS", 2)
@@ -109,6 +118,11 @@ def test_the_bench_runs_and_its_answers_are_right(tmp_path, monkeypatch):
     names = [*ROWS, "import", *SEARCHES, large.LARGE, *large.FIRST_PAGES, COPY, "bare-gathered"]
     assert [row["name"] for row in figures["rows"]] == names
     assert all(row["errors"] == 0 and row["rps"] > 0 and row["ratio"] > 0 for row in figures["rows"])
+    costly = [row for row in figures["rows"] if row["name"] in {*ROWS, *SEARCHES}]
+    assert all(row["cpu_us"] > 0 and row["busiest"] > 0 and row["limit_rps"] > 0 for row in costly)
+    shared = {row["name"]: row["per_commit"] for row in figures["rows"] if row["per_commit"]}
+    assert shared.keys() == {"create", "create-32", "update", "transaction"}
+    assert all(number >= 1 for number in shared.values())
     assert figures["memory_end_mb"] >= figures["memory_start_mb"] > 20
 
 

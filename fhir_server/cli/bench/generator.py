@@ -1,4 +1,4 @@
-"""Load on a server: 16 connections, requests made beforehand, every answer checked.
+"""Load on a server: 16 connections unless a row has its own number, requests made beforehand, every answer checked.
 
 ``wrk`` does it when it is installed; otherwise a generator of our own, which is slower than the
 server and says so.
@@ -21,12 +21,13 @@ CONNECTIONS = 16
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one run gave: answers per second, latencies in milliseconds, wrong answers."""
+    """What one run gave: answers per second, latencies in milliseconds, wrong answers, all answers."""
 
     rps: float
     p50_ms: float
     p99_ms: float
     errors: int
+    answers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Plan:
     status: int
     text: bytes = b""
     times: int = 0
+    connections: int = CONNECTIONS
 
 
 def has_wrk() -> bool:
@@ -109,7 +111,7 @@ def _measure_with_wrk(port: int, plan: Plan, seconds: float, folder: Path) -> Me
     command = [
         "wrk",
         "-t1",
-        f"-c{CONNECTIONS}",
+        f"-c{plan.connections}",
         f"-d{max(1, round(seconds))}s",
         "--timeout",
         "30s",
@@ -123,7 +125,7 @@ def _measure_with_wrk(port: int, plan: Plan, seconds: float, folder: Path) -> Me
     line = next(line for line in done.stdout.splitlines() if line.startswith(b"RESULT "))
     result = orjson.loads(line.removeprefix(b"RESULT "))
     rate = result["requests"] / (result["us"] / 1e6)
-    return Measured(rate, result["p50"] / 1000, result["p99"] / 1000, result["errors"])
+    return Measured(rate, result["p50"] / 1000, result["p99"] / 1000, result["errors"], result["requests"])
 
 
 # ── our own ───────────────────────────────────────────────────────────────────
@@ -132,11 +134,11 @@ def _measure_with_wrk(port: int, plan: Plan, seconds: float, folder: Path) -> Me
 async def _measure_here(port: int, plan: Plan, seconds: float) -> Measured:
     latencies: list[float] = []
     until = time.perf_counter() + seconds
-    wrong = await asyncio.gather(*(_connection(port, plan, n, until, latencies) for n in range(CONNECTIONS)))
+    connections = range(plan.connections)
+    wrong = await asyncio.gather(*(_connection(port, plan, n, until, latencies) for n in connections))
     latencies.sort()
-    return Measured(
-        len(latencies) / seconds, _quantile_ms(latencies, 0.5), _quantile_ms(latencies, 0.99), sum(wrong)
-    )
+    p50, p99 = (_quantile_ms(latencies, share) for share in (0.5, 0.99))
+    return Measured(len(latencies) / seconds, p50, p99, sum(wrong), len(latencies))
 
 
 def _quantile_ms(ordered: list[float], share: float) -> float:
@@ -148,7 +150,7 @@ async def _connection(port: int, plan: Plan, first: int, until: float, latencies
     wrong, index = 0, first
     while (began := time.perf_counter()) < until:
         writer.write(plan.requests[index % len(plan.requests)])
-        index += CONNECTIONS
+        index += plan.connections
         status, body = await _answer(reader)
         latencies.append(time.perf_counter() - began)
         wrong += status != plan.status or not _good(plan, body)

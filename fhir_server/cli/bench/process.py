@@ -36,6 +36,10 @@ class Running:
         """The most that it was since ``forget_peak``."""
         return self._status_mb("VmHWM:")
 
+    def cpu_s(self) -> dict[int, float]:
+        """CPU seconds that the process and its workers have used, each by its id."""
+        return {pid: _cpu_s(pid) for pid in self._processes()}
+
     def forget_peak(self) -> None:
         """Begin anew with what it is now."""
         for pid in self._processes():
@@ -54,6 +58,11 @@ def _status_kb(pid: int, name: str) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith(name))
     return int(line.split()[1])
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # in user mode, in the system
 
 
 def free_port() -> int:

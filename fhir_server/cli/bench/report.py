@@ -8,12 +8,27 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+WIDTH = 120
+COLUMNS = (
+    "row",
+    "per second",
+    "ratio",
+    "p50 ms",
+    "p99 ms",
+    "wrong answers",
+    "CPU µs",
+    "at most",
+    "per commit",
+)
+
 
 @dataclass(slots=True)
 class Row:
     """One row: requests (for import: resources) per second, milliseconds, wrong answers, ratio to the yardstick.
 
-    ``more`` are figures that only this row has, by name.
+    ``cpu_us`` is the CPU time of all the server's processes for one answer, ``busiest`` the share of the busiest of
+    them, ``limit_rps`` what so many workers could do if each had a core of its own and the same share; ``per_commit``
+    are acknowledged writes for each commit. 0: not measured. ``more`` are figures that only this row has, by name.
     """
 
     name: str
@@ -22,6 +37,10 @@ class Row:
     p99_ms: float
     errors: int
     ratio: float = 0.0
+    cpu_us: float = 0.0
+    busiest: float = 0.0
+    limit_rps: float = 0.0
+    per_commit: float = 0.0
     more: dict[str, float] = field(default_factory=dict)
 
 
@@ -45,8 +64,8 @@ class Figures:
 
 def print_figures(figures: Figures) -> None:
     """Print the table."""
-    table = Table("row", "per second", "ratio", "p50 ms", "p99 ms", "wrong answers", box=None, pad_edge=False)
-    table.add_row("bare ASGI reply (yardstick)", f"{figures.yardstick_rps:,.0f}", "1.000", "", "", "")
+    table = Table(*COLUMNS, box=None, pad_edge=False)
+    table.add_row("bare ASGI reply (yardstick)", f"{figures.yardstick_rps:,.0f}", "1.000")
     for row in figures.rows:
         table.add_row(
             row.name,
@@ -55,8 +74,12 @@ def print_figures(figures: Figures) -> None:
             f"{row.p50_ms:.2f}",
             f"{row.p99_ms:.2f}",
             str(row.errors),
+            f"{row.cpu_us:,.0f}" if row.cpu_us else "",
+            f"{row.limit_rps:,.0f}" if row.limit_rps else "",
+            f"{row.per_commit:.1f}" if row.per_commit else "",
         )
     console = Console(soft_wrap=True)
+    console.width = max(console.width, WIDTH)
     console.print(table)
     for row in figures.rows:
         if row.more:

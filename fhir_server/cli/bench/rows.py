@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import quote
 
 import orjson
@@ -11,6 +12,7 @@ from fhir_server.cli.bench import sample
 from fhir_server.cli.bench.generator import Plan
 
 DIFFERENT = 500
+MANY_CLIENTS = 32
 
 
 def request(method: str, path: str, token: str = "", body: bytes = b"") -> bytes:
@@ -68,6 +70,10 @@ def _create(token: str, patients: int) -> Plan:
     return Plan([request("POST", "/fhir/Observation", token, body) for body in bodies], 201)
 
 
+def _create_by_many(token: str, patients: int) -> Plan:
+    return replace(_create(token, patients), connections=MANY_CLIENTS)
+
+
 def _update(token: str, patients: int) -> Plan:
     bodies = [(n, orjson.dumps(sample.patient(n))) for n in _numbers(patients)]
     return Plan([request("PUT", f"/fhir/Patient/p{n}", token, body) for n, body in bodies], 200)
@@ -85,6 +91,7 @@ ROWS: dict[str, Callable[[str, int], Plan]] = {
     "search-patient-code": _patient_code,
     "search-name": _name,
     "create": _create,
+    f"create-{MANY_CLIENTS}": _create_by_many,
     "update": _update,
     "transaction": _transaction,
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from fhir_server.cli.bench.copying import COPY, copy_row
+from fhir_server.cli.bench.costs import costs
 from fhir_server.cli.bench.generator import Measured, Plan, has_wrk, measure
 from fhir_server.cli.bench.large import FIRST_PAGES, LARGE, grow, large_row
 from fhir_server.cli.bench.loading import import_row, load
@@ -57,8 +58,18 @@ class Bench:
         """Warm up, measure, and add the row."""
         warm_up = min(self.seconds, WARM_UP_S)
         await asyncio.to_thread(measure, self.server.port, plan, warm_up, self.folder)
-        found = await asyncio.to_thread(measure, self.server.port, plan, self.seconds, self.folder)
-        self.figures.rows.append(_row(name, found))
+        self.figures.rows.append(await asyncio.to_thread(self._measured, name, plan))
+
+    def _measured(self, name: str, plan: Plan) -> Row:
+        workers = self.figures.workers
+        before = costs(self.server, workers)
+        found = measure(self.server.port, plan, self.seconds, self.folder)
+        spent = costs(self.server, workers).since(before)
+        row = _row(name, found)
+        row.cpu_us, row.busiest = spent.cpu_us_per(found.answers), spent.busiest()
+        row.limit_rps = workers * 1e6 / row.cpu_us if row.cpu_us else 0.0
+        row.per_commit = spent.per_commit(found.answers - found.errors)
+        return row
 
 
 def run_bench(
