@@ -28,10 +28,10 @@ from fhir_server.identity import local_numbers
 from fhir_server.inbound import http, journal
 from fhir_server.inbound.mllp import serve_mllp
 from fhir_server.inbound.receive import recover
-from fhir_server.interactions import own
+from fhir_server.interactions import lease, outbox, own
 from fhir_server.interactions.contained import keep_all_contained
 from fhir_server.interactions.context import Rule, Server
-from fhir_server.interactions.indexing import jobs, lease
+from fhir_server.interactions.indexing import jobs
 from fhir_server.interactions.indexing import parameters as search_parameters
 from fhir_server.interactions.indexing.indexer import Indexer
 from fhir_server.interactions.indexing.sharing import HEEDED
@@ -72,6 +72,7 @@ INTERNAL: Mapping[str, Callable[[Json], IndexValues]] = {
     jobs.TYPE: lambda data: IndexValues(),
     jobs.COMPLETE_TYPE: lambda data: IndexValues(),
     lease.TYPE: lambda data: IndexValues(),
+    outbox.TYPE: lambda data: IndexValues(),
 }
 """The server's own record types and the index rows of each."""
 

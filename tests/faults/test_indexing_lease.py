@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fhir_server.interactions.context import Server
-from fhir_server.interactions.indexing.lease import TYPE, Lease, LeaseLost
+from fhir_server.interactions.lease import TYPE, Lease, LeaseLost
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ import structlog
 from fhir_server.errors import Conflict, StoreUnavailable
 from fhir_server.interactions.indexing.in_force import read_in_force
 from fhir_server.interactions.indexing.jobs import PARAMETERS, REQUEST, Job, Unit
-from fhir_server.interactions.indexing.lease import Lease, LeaseLost
 from fhir_server.interactions.indexing.ledger import Ledger
 from fhir_server.interactions.indexing.plan import plan, units_of
 from fhir_server.interactions.indexing.sharing import Sharing
 from fhir_server.interactions.indexing.work import Work
+from fhir_server.interactions.lease import Lease, LeaseLost
 from fhir_server.search.contained import contained_type
 from fhir_server.search.registry import Registry
 from fhir_server.store import Reading, Store

@@ -16,7 +16,7 @@ from fhir_server.interactions.indexing.jobs import (
     write_complete,
     write_job,
 )
-from fhir_server.interactions.indexing.lease import Lease
+from fhir_server.interactions.lease import Lease
 from fhir_server.search.unfinished import Unfinished
 from fhir_server.store import Reading, Store, Transaction
 

@@ -18,7 +18,7 @@ from fhir_server.errors import FhirError, StoreUnavailable
 from fhir_server.interactions.indexing.in_force import TYPE as PARAMETER_TYPE
 from fhir_server.interactions.indexing.jobs import COMPLETE_TYPE
 from fhir_server.interactions.indexing.jobs import TYPE as JOB_TYPE
-from fhir_server.interactions.indexing.lease import Lease, LeaseLost
+from fhir_server.interactions.lease import Lease, LeaseLost
 from fhir_server.store import Reading, Store
 
 HEEDED: Final = (PARAMETER_TYPE, COMPLETE_TYPE, JOB_TYPE)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Final, TypeVar
 
-from fhir_server.interactions.indexing.lease import Lease
+from fhir_server.interactions.lease import Lease
 from fhir_server.store import Store, Transaction
 
 T = TypeVar("T")

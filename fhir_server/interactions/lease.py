@@ -48,38 +48,42 @@ class Lease:
     async def take(self) -> bool:
         """Take or renew it; False when another one has it."""
         async with self._store.transaction() as transaction:
-            record, held = await self._read(transaction)
+            held = await self._read(transaction)
             if held is not None and held.owner != self._owner and held.until > self._moment():
                 return False
-            await self._write(transaction, record, self._moment() + LASTS)
+            await self._write(transaction, self._moment() + LASTS)
         return True
 
     async def require(self, transaction: Transaction) -> None:
         """Go on only as the owner; renews the lease when it is time. Raises LeaseLost when another one has it."""
-        record, held = await self._read(transaction)
+        held = await self._read(transaction)
         if held is None or held.owner != self._owner:
             raise LeaseLost("another server does this work now")
         if held.until - self._moment() < LASTS - RENEWED_AFTER:
-            await self._write(transaction, record, self._moment() + LASTS)
+            await self._write(transaction, self._moment() + LASTS)
 
     async def give_up(self) -> None:
         """Let another one have it at once."""
         async with self._store.transaction() as transaction:
-            record, held = await self._read(transaction)
+            held = await self._read(transaction)
             if held is not None and held.owner == self._owner:
-                await self._write(transaction, record, 0)
+                await self._write(transaction, 0)
 
-    async def _read(self, transaction: Transaction) -> tuple[Record | None, _Held | None]:
+    async def _read(self, transaction: Transaction) -> _Held | None:
         record = await transaction.read(TYPE, self._name)
-        return record, _decoder.decode(record.content) if record is not None else None
+        return None if record is None else _decoder.decode(record.content)
 
-    async def _write(self, transaction: Transaction, before: Record | None, until: int) -> None:
-        version = before.version + 1 if before else 1
+    async def _write(self, transaction: Transaction, until: int) -> None:
         content = msgspec.json.encode(_Held(self._owner, until))
-        method = "PUT" if before else "POST"
-        record = Record(TYPE, self._name, version, self._moment(), method, content)
-        await transaction.put(record, IndexValues())
-        await transaction.forget(TYPE, self._name)
+        await replace(transaction, TYPE, self._name, content, self._moment())
 
     def _moment(self) -> int:
         return round(self._now().timestamp() * 1_000_000)
+
+
+async def replace(transaction: Transaction, type: str, id: str, content: bytes, now: int) -> None:
+    """Keep ``content`` as the only version of an internal record; ``now`` in microseconds."""
+    before = await transaction.read(type, id)
+    version, method = (before.version + 1, "PUT") if before else (1, "POST")
+    await transaction.put(Record(type, id, version, now, method, content), IndexValues())
+    await transaction.forget(type, id)
