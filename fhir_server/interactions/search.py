@@ -61,7 +61,7 @@ async def search(
     if query.contained != "false":
         within = contained_query(server, caller, narrow(query, caller))
         page = await contained_page(server, within)
-        entries = contained_entries(server, within, base, page.records)
+        entries = await contained_entries(server, caller, within, base, page.records)
         if query.explain:
             entries.append(outcome_entry(await explanation(server, within)))
         return _answer(query, base, _path(type, compartment), page, entries)

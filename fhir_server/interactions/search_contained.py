@@ -1,7 +1,8 @@
 """``_contained=true`` and ``both``: what is found are resources that stand inside others.
 
 Shown is the container, once however much of it matches, or with ``_containedType=contained`` what matches itself,
-under the container's address with ``#`` and its id.
+under the container's address with ``#`` and its id. ``_include`` follows what matches and what is shown;
+``_revinclude`` also brings the container that refers to what matches, which nothing else can.
 Source: FHIR R4 search.html#contained.
 """
 
@@ -11,16 +12,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import msgspec
+import orjson
 
-from fhir_server.errors import Forbidden, InvalidSearch
+from fhir_server.errors import Forbidden
 from fhir_server.interactions.bundles import hit_entries
 from fhir_server.interactions.contained import contained_in, container_of
 from fhir_server.interactions.context import Server
+from fhir_server.interactions.includes import included
 from fhir_server.interactions.subset import subset
 from fhir_server.interactions.visible import is_narrowed
-from fhir_server.search.contained import among_contained, is_contained, plain_type
-from fhir_server.search.faults import Refusal
-from fhir_server.search.query import Clause, Query, TokenValue
+from fhir_server.search.contained import among_contained, inside_key, is_contained, plain_type
+from fhir_server.search.query import Clause, Include, Query, TokenValue
 from fhir_server.search.related import id_parameter
 from fhir_server.security.caller import Caller
 from fhir_server.store import Page, Reading, Record
@@ -32,20 +34,11 @@ Key = tuple[str, str]
 
 
 def contained_query(server: Server, caller: Caller, query: Query) -> Query:
-    """What to ask the store. Raises InvalidSearch for what cannot be asked, and Forbidden for a caller
-    who sees only some resources: what is contained says nothing of who may see it."""
-    if query.includes:
-        raise InvalidSearch(
-            "_include and _revinclude cannot be used together with _contained",
-            code="not-supported",
-            expression="http._contained",
-        )
+    """What to ask the store. Raises Forbidden for a caller who sees only some resources: what is contained says nothing
+    of who may see it."""
     if any(is_narrowed(caller, type) for type in server.definitions.resource_types):
         raise Forbidden("contained resources are searched only by who may see all resources")
-    try:
-        return among_contained(query, both=query.contained == "both")
-    except Refusal as error:
-        raise InvalidSearch(f"_contained: {error}", code=error.code, expression="http._contained") from error
+    return among_contained(query, both=query.contained == "both")
 
 
 async def contained_page(server: Server, query: Query) -> Page:
@@ -61,9 +54,18 @@ async def contained_page(server: Server, query: Query) -> Page:
     return Page(tuple(await _containers(server.store, query, page.records)), page.next, total)
 
 
-def contained_entries(server: Server, query: Query, base: str, records: Iterable[Record]) -> list[bytes]:
-    """Entries of a searchset, those of contained resources under the address of their container."""
-    return hit_entries(base, [_addressed(_shortened(server, query, record)) for record in records], "match")
+async def contained_entries(
+    server: Server, caller: Caller, query: Query, base: str, records: Sequence[Record]
+) -> list[bytes]:
+    """Entries of a searchset, those of contained resources under the address of their container, and of what comes
+    along with them."""
+    shown = [_addressed(_shortened(server, query, record)) for record in records]
+    entries = hit_entries(base, shown, "match")
+    if query.includes:
+        others = await _along(server, caller, query, records)
+        short = [subset(server.definitions, record, query.summary, ()) for record in others]
+        entries += hit_entries(base, short, "include")
+    return entries
 
 
 def _shortened(server: Server, query: Query, record: Record) -> Record:
@@ -83,6 +85,69 @@ async def _hits(reading: Reading, query: Query) -> Page:
     if query.summary == "count" or query.count == 0:
         return Page((), total=await reading.count(query))
     return await reading.search(query)
+
+
+# ── what comes along ──────────────────────────────────────────────────────────
+
+
+async def _along(server: Server, caller: Caller, query: Query, shown: Sequence[Record]) -> list[Record]:
+    """What the includes of ``query`` add to ``shown``."""
+    hits = [record for record in shown if is_contained(record.type)]
+    if query.contained_type == "container":
+        hits = [hit for container in shown for hit in await _hits_within(server.store, query, container)]
+    whole = [record for record in shown if not is_contained(record.type)]
+    meant = [msgspec.structs.replace(hit, type=plain_type(hit.type)) for hit in hits]
+    found = [*await included(server, caller, server.store, query.includes, [*whole, *meant])]
+    known = {(record.type, record.id, record.version) for record in (*whole, *found)}
+    containers = [
+        each
+        for each in await _referring(server, query.includes, hits)
+        if (each.type, each.id, each.version) not in known
+    ]
+    further = [include for include in query.includes if include.iterate]
+    known |= {(record.type, record.id, record.version) for record in containers}
+    more = await included(server, caller, server.store, further, containers) if further and containers else ()
+    return [
+        *found,
+        *containers,
+        *(each for each in more if (each.type, each.id, each.version) not in known),
+    ]
+
+
+async def _hits_within(reading: Reading, query: Query, container: Record) -> list[Record]:
+    """What matches of all that ``container`` contains."""
+    found: list[Record] = []
+    for part in query.parts or (query,):
+        ids = _ids_within(container, part.type) if is_contained(part.type) else []
+        for start in range(0, len(ids), STEP):
+            some = ids[start : start + STEP]
+            found += (await reading.search(replace(_only(part, some), count=STEP))).records
+    return found
+
+
+async def _referring(server: Server, includes: Sequence[Include], hits: Sequence[Record]) -> list[Record]:
+    """The containers of ``hits`` that refer to them as the reverse ones of ``includes`` ask."""
+    found: dict[Key, Record] = {}
+    for hit in hits:
+        key = container_of(hit)
+        asked = {each for include in includes for each in _inside_keys(include, key[0], hit)}
+        if not asked or key in found:
+            continue
+        container = await server.store.read(*key)
+        if container is None or container.deleted:
+            continue
+        rows = server.extract(orjson.loads(container.content)).references
+        if any(row.key in asked and row.id == hit.id for row in rows):
+            found[key] = container
+    return list(found.values())
+
+
+def _inside_keys(include: Include, type: str, hit: Record) -> Iterable[int]:
+    """The arms by which a container of ``type`` refers to ``hit``, when ``include`` is one that follows them back."""
+    parameter = include.parameter
+    only = include.target or parameter.target
+    leads = include.reverse and include.type == type and only in {None, plain_type(hit.type)}
+    return map(inside_key, parameter.keys) if leads else ()
 
 
 # ── containers ────────────────────────────────────────────────────────────────

@@ -7,14 +7,13 @@ Source: FHIR R4 search.html#contained, references.html#contained.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from fhir_server.search.clauses import AllOf, AnyOf, Chain, Clause, Criterion, Has, Not, Query, SortKey
-from fhir_server.search.faults import Refusal
-from fhir_server.search.index import IndexValues, TokenRow, no_texts
-from fhir_server.search.parameters import TEXTS, SearchParameter, arm_key
+from fhir_server.search.index import IndexValues, TokenRow
+from fhir_server.search.parameters import SearchParameter, arm_key
 from fhir_server.search.types import fulltext
 
 PREFIX: Final = "_Contained."
@@ -66,7 +65,8 @@ def with_inside(keys: Iterable[int]) -> frozenset[int]:
 
 
 def contained_values(values: IndexValues, type: str, id: str) -> IndexValues:
-    """The rows of a resource that is contained, of ``values`` as if it were not; ``id`` is that in its container."""
+    """The rows of a resource that is contained, of ``values`` as if it were not; ``id`` is that in its container.
+    Texts are of one record each, so that they need no keys of their own."""
     return IndexValues(
         values.date,
         [*_moved(values.tokens), TokenRow(id_key(type), id, "")],
@@ -77,7 +77,7 @@ def contained_values(values: IndexValues, type: str, id: str) -> IndexValues:
         _moved(values.numbers),
         _moved(values.composites),
         _moved(values.positions),
-        no_texts,
+        values.texts,
     )
 
 
@@ -91,13 +91,28 @@ def _moved(rows: Iterable[Any]) -> list[Any]:
 def inside_too(chain: Chain) -> Criterion:
     """``chain``, which also holds when the resource it leads to is contained: ``medication.code=x`` finds the
     MedicationRequest whose Medication stands inside it. What a contained resource refers to is outside."""
-    try:
-        inner = _criterion(outside_only(chain.criterion))
-    except Refusal:
-        return chain
-    keys = tuple(map(inside_key, chain.parameter.keys))
-    parameter = replace(chain.parameter, keys=keys, target=None)
-    return AnyOf((chain, Chain(parameter, contained_type(chain.type), inner)))
+    inner = _criterion(outside_only(chain.criterion))
+    return AnyOf((chain, Chain(_to_inside(chain.parameter), contained_type(chain.type), inner)))
+
+
+def _to_inside(parameter: SearchParameter) -> SearchParameter:
+    """``parameter`` as it refers to what is contained."""
+    target = None if parameter.target is None else contained_type(parameter.target)
+    return replace(parameter, keys=tuple(map(inside_key, parameter.keys)), target=target)
+
+
+def missing_inside(parameter: SearchParameter, is_missing: bool) -> Clause:
+    """Whether there is no reference to what is contained."""
+    return Clause(_to_inside(parameter), "missing", (is_missing,))
+
+
+def _is_to_inside(criterion: Criterion) -> bool:
+    match criterion:
+        case Chain():
+            return is_contained(criterion.type)
+        case Clause():
+            return criterion.parameter.kind == "reference" and min(criterion.parameter.keys) >= BEYOND
+    return False
 
 
 def outside_only(criterion: Criterion) -> Criterion:
@@ -122,7 +137,7 @@ def outside_only(criterion: Criterion) -> Criterion:
 
 
 def among_contained(query: Query, *, both: bool) -> Query:
-    """``query`` of contained resources instead, or of them too. Raises Refusal for what cannot be asked of them."""
+    """``query`` of contained resources instead, or of them too."""
     plain = query.parts or (Query(query.type, query.clauses, query.sort, query.count),)
     twins = tuple([_twin(part) for part in plain])
     parts = (*plain, *twins) if both else twins
@@ -132,29 +147,30 @@ def among_contained(query: Query, *, both: bool) -> Query:
 
 
 def _twin(part: Query) -> Query:
-    clauses = tuple([_criterion(outside_only(each)) for each in part.clauses])
+    clauses = tuple(map(_criterion, part.clauses))
     sort = tuple([SortKey(_parameter(key.parameter), key.descending) for key in part.sort])
     return replace(part, type=contained_type(part.type), clauses=clauses, sort=sort)
 
 
 def _criterion(criterion: Criterion) -> Criterion:
+    """``criterion`` of what is contained: what that refers to is outside, and it is its container that refers to it."""
     match criterion:
         case Clause():
-            if criterion.parameter.code in TEXTS or criterion.modifier == fulltext.MODIFIER:
-                raise Refusal(f"{criterion.parameter.code}: texts of contained resources are not searched")
-            return replace(criterion, parameter=_parameter(criterion.parameter))
+            is_text = criterion.modifier == fulltext.MODIFIER
+            return criterion if is_text else replace(criterion, parameter=_parameter(criterion.parameter))
         case Chain():
             return replace(criterion, parameter=_parameter(criterion.parameter))
         case Has():
-            raise Refusal(
-                "nothing but its container refers to a contained resource, so _has and _list find none"
-            )
+            return replace(criterion, parameter=_to_inside(criterion.parameter))
         case Not():
             return Not(_criterion(criterion.criterion))
-        case AnyOf():
-            return AnyOf(tuple(map(_criterion, criterion.criteria)))
-        case AllOf():
-            return AllOf(tuple(map(_criterion, criterion.criteria)))
+        case AnyOf() | AllOf():
+            return _joined(type(criterion), criterion.criteria)
+
+
+def _joined(kind: type[AnyOf | AllOf], criteria: Sequence[Criterion]) -> Criterion:
+    kept = tuple([_criterion(each) for each in criteria if not _is_to_inside(each)])
+    return kept[0] if len(kept) == 1 else kind(kept)
 
 
 def _parameter(parameter: SearchParameter) -> SearchParameter:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from fhir_server.search.clauses import AllOf, AnyOf, Clause, Criterion
+from fhir_server.search.contained import missing_inside
 from fhir_server.search.cost import MOST_VALUES
 from fhir_server.search.faults import Refusal
 from fhir_server.search.lookups import PARTS
@@ -102,13 +103,15 @@ def _missing(parameter: SearchParameter, modifier: str, texts: Sequence[str], re
 
 
 def missing(parameter: SearchParameter, is_missing: bool) -> Criterion:
-    """Whether there is no value. A logical reference is one too; of what type it is nobody knows, so that it is none
-    of a parameter for references to one type."""
+    """Whether there is no value. A reference to what is contained is one, and a logical reference too; of what type
+    that is nobody knows, so that it is none of a parameter for references to one type."""
     literal = Clause(parameter, "missing", (is_missing,))
-    if not parameter.identifier_keys or parameter.target is not None:
+    if not parameter.identifier_keys:
         return literal
-    both = (literal, Clause(_logical(parameter), "missing", (is_missing,)))
-    return AllOf(both) if is_missing else AnyOf(both)
+    values = [literal, missing_inside(parameter, is_missing)]
+    if parameter.target is None:
+        values.append(Clause(_logical(parameter), "missing", (is_missing,)))
+    return AllOf(tuple(values)) if is_missing else AnyOf(tuple(values))
 
 
 def _any_of(criteria: Sequence[Criterion]) -> Criterion:

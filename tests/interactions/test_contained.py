@@ -159,6 +159,151 @@ async def test_the_ordinary_parameters_of_the_type_work(
     assert shown == (["MedicationRequest/one"] if expected else [])
 
 
+A_CODE = medication("", "a")["code"]
+MAKER = {"reference": "Organization/o"}
+NARRATIVE = {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">抗凝血</div>'}
+
+
+async def keep_relations(server: Server) -> None:
+    """Two requests with what they contain, a List of one of them, and what they refer to."""
+    await keep(
+        server,
+        {"resourceType": "Organization", "id": "o", "name": "晨溪药厂"},
+        {"resourceType": "Practitioner", "id": "d"},
+        medication("plain", "a", manufacturer=MAKER),
+        request(
+            "one",
+            medication("m1", "a", manufacturer=MAKER, text=NARRATIVE),
+            medication("m2", "b"),
+            requester={"reference": "Practitioner/d"},
+        ),
+        request(
+            "two", {**medication("m1", "a"), "code": {**A_CODE, "text": "阿司匹林肠溶片"}}, status="stopped"
+        ),
+        {
+            "resourceType": "List",
+            "id": "l",
+            "status": "current",
+            "mode": "working",
+            "contained": [medication("m1", "a"), medication("m2", "b")],
+            "extension": [{"url": "urn:other", "valueReference": {"reference": "#m2"}}],
+            "entry": [{"item": {"reference": "#m1"}}],
+        },
+    )
+
+
+REFERRED = [
+    ([("_has:MedicationRequest:medication:status", "active")], ["MedicationRequest/one#m1"]),
+    ([("_has:MedicationRequest:medication:status", "stopped")], ["MedicationRequest/two#m1"]),
+    ([("_has:MedicationRequest:medication:requester._id", "d")], ["MedicationRequest/one#m1"]),
+    ([("_has:List:item:_id", "l")], ["List/l#m1"]),
+    ([("_list", "l")], ["List/l#m1"]),
+    ([("_has:MedicationDispense:medication:status", "active")], []),
+    ([("code:text", "阿司匹林")], ["MedicationRequest/two#m1"]),
+    ([("_content", "肠溶片")], ["MedicationRequest/two#m1"]),
+    ([("_text", "抗凝")], ["MedicationRequest/one#m1"]),
+    ([("_content", "NOT 阿司匹林"), ("code", "b")], ["List/l#m2", "MedicationRequest/one#m2"]),
+]
+
+
+@pytest.mark.parametrize(("pairs", "expected"), REFERRED)
+async def test_what_refers_to_them_and_what_they_say(
+    server: Server, pairs: list[tuple[str, str]], expected: list[str]
+) -> None:
+    await keep_relations(server)
+    assert sorted(await found(server, "Medication", *pairs, CONTAINED, ITSELF)) == expected
+    both = await found(server, "Medication", *pairs, ("_contained", "both"), ITSELF)
+    assert sorted(both) == expected
+    shown = await found(server, "Medication", *pairs, CONTAINED)
+    assert sorted(shown) == [address.partition("#")[0] for address in expected]
+
+
+async def test_words_follow_what_is_contained(server: Server) -> None:
+    await keep(server, request("r", {**medication("m1", "a"), "code": {"text": "阿司匹林"}}))
+    asked = [("code:text", "阿司"), CONTAINED, ITSELF]
+    assert await found(server, "Medication", *asked) == ["MedicationRequest/r#m1"]
+    assert await found(server, "Medication", ("code:text", "阿司")) == []
+    await keep(server, request("r", {**medication("m1", "a"), "code": {"text": "华法林"}}))
+    assert await found(server, "Medication", *asked) == []
+    await delete_history(server, ADMINISTRATOR, "MedicationRequest", "r")
+    assert await found(server, "Medication", ("code:text", "华法"), CONTAINED) == ["MedicationRequest/r"]
+    await purge(server, ADMINISTRATOR, "MedicationRequest", "r")
+    assert await found(server, "Medication", ("code:text", "华法"), CONTAINED) == []
+
+
+async def along(server: Server, type: str, *pairs: tuple[str, str]) -> list[str]:
+    """What comes along, by address."""
+    answer = parsed(await search(server, CLIENT, type, pairs, base=BASE))
+    entries = [entry for entry in answer.get("entry", ()) if entry["search"]["mode"] == "include"]
+    assert server.validate(answer) == []
+    return sorted(entry["fullUrl"].removeprefix(f"{BASE}/") for entry in entries)
+
+
+A = ("code", "urn:drug|a")
+INCLUDED = [
+    ([A, ("_include", "Medication:manufacturer")], ["Organization/o"], ["Organization/o"]),
+    ([("code", "b"), ("_include", "Medication:manufacturer")], [], []),
+    ([A, ("_include", "*:*")], ["Organization/o"], ["Organization/o"]),
+    (
+        [A, ("_revinclude", "MedicationRequest:medication")],
+        [],
+        ["MedicationRequest/one", "MedicationRequest/two"],
+    ),
+    ([A, ("_revinclude", "MedicationRequest:requester")], None, None),
+    ([("code", "b"), ("_revinclude", "MedicationRequest:medication")], [], []),
+    ([A, ("_include:iterate", "MedicationRequest:requester")], ["Practitioner/d"], []),
+    (
+        [
+            A,
+            ("_revinclude", "MedicationRequest:medication"),
+            ("_include:iterate", "MedicationRequest:requester"),
+        ],
+        ["Practitioner/d"],
+        ["MedicationRequest/one", "MedicationRequest/two", "Practitioner/d"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("pairs", "by_container", "by_itself"), INCLUDED)
+async def test_what_comes_along(
+    server: Server,
+    pairs: list[tuple[str, str]],
+    by_container: list[str] | None,
+    by_itself: list[str] | None,
+) -> None:
+    await keep_relations(server)
+    if by_container is None:
+        with pytest.raises(InvalidSearch):
+            await along(server, "Medication", *pairs, CONTAINED)
+        return
+    assert await along(server, "Medication", *pairs, CONTAINED) == by_container
+    assert await along(server, "Medication", *pairs, CONTAINED, ITSELF) == by_itself
+
+
+async def test_what_comes_along_is_of_the_page(server: Server) -> None:
+    for number in range(3):
+        maker = {"resourceType": "Organization", "id": f"o{number}"}
+        inside = [
+            medication(f"m{each}", "a", manufacturer={"reference": f"Organization/o{number}"})
+            for each in range(2)
+        ]
+        await keep(server, maker, request(f"r{number}", *inside))
+    pairs = [("code", "a"), ("_contained", "both"), ("_include", "Medication:manufacturer"), ("_count", "1")]
+    seen: list[str] = []
+    cursor: list[tuple[str, str]] = []
+    while True:
+        answer = parsed(await search(server, CLIENT, "Medication", [*pairs, *cursor], base=BASE))
+        entries = answer.get("entry", ())
+        shown = [entry["resource"]["id"] for entry in entries]
+        assert shown in ([], [shown[0], shown[0].replace("r", "o")] if shown else [])
+        seen += shown
+        following = [link["url"] for link in answer["link"] if link["relation"] == "next"]
+        if not following:
+            break
+        cursor = [("_cursor", following[0].partition("_cursor=")[2])]
+    assert sorted(seen) == ["o0", "o1", "o2", "r0", "r1", "r2"]
+
+
 async def test_a_container_comes_once_over_all_pages_and_in_the_total(server: Server) -> None:
     for number in range(3):
         await keep(server, request(f"r{number}", *[medication(f"m{each}", "a") for each in range(4)]))
@@ -198,7 +343,11 @@ CHAINS = [
     ("MedicationRequest", [("_filter", "medication.code eq b")], ["in-b"]),
     ("MedicationRequest", [("medication._id", "m1")], ["in-a", "in-b"]),
     ("Patient", [("_has:MedicationRequest:subject:medication.code", "b")], ["2"]),
-    ("MedicationRequest", [("medication:missing", "true")], ["in-a", "in-b"]),
+    ("MedicationRequest", [("medication:missing", "true")], []),
+    ("MedicationRequest", [("medication:missing", "false")], ["in-a", "in-b", "out-a"]),
+    ("MedicationRequest", [("requester:missing", "true")], ["in-a", "in-b", "out-a"]),
+    ("MedicationRequest", [("_filter", "medication pr false")], []),
+    ("MedicationRequest", [("medication._has:MedicationRequest:medication:patient", "Patient/2")], ["in-b"]),
     ("MedicationRequest", [("medication", "m1")], []),
 ]
 
@@ -284,10 +433,8 @@ async def test_nobody_sees_the_records_themselves(server: Server) -> None:
 @pytest.mark.parametrize(
     "pairs",
     [
-        [("_include", "Medication:manufacturer")],
-        [("_has:MedicationRequest:medication:status", "active")],
-        [("_text", "x")],
-        [("code:text", "x")],
+        [("_include", "Medication:subject")],
+        [("_has:MedicationRequest:subject:status", "active")],
         [("_contained", "perhaps")],
         [("_containedType", "both")],
     ],

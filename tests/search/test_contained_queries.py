@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fhir_server.definitions import Definitions
-from fhir_server.search.clauses import AnyOf, Chain
+from fhir_server.search.clauses import AnyOf, Chain, Has
 from fhir_server.search.contained import (
     BEYOND,
     among_contained,
@@ -19,7 +19,6 @@ from fhir_server.search.contained import (
     outside_only,
 )
 from fhir_server.search.criteria import DEEPEST
-from fhir_server.search.faults import Refusal
 from fhir_server.search.registry import Registry
 
 Parse = Callable[..., Any]
@@ -62,12 +61,35 @@ def test_a_deep_chain_stays_small(parse: Parse) -> None:
     assert size(found) < 3 * DEEPEST**2
 
 
-@pytest.mark.parametrize(
-    "pairs", [("_text", "x"), ("code:text", "x"), ("_has:List:item:code", "x"), ("_list", "1")]
-)
-def test_what_cannot_be_asked_of_contained_resources_is_refused(parse: Parse, pairs: tuple[str, str]) -> None:
-    with pytest.raises(Refusal):
-        among_contained(parse("Medication", pairs), both=False)
+@pytest.mark.parametrize("pair", [("_text", "x"), ("code:text", "x"), ("_content", "x")])
+def test_texts_are_under_the_same_keys(parse: Parse, pair: tuple[str, str]) -> None:
+    query = parse("Medication", pair)
+    assert among_contained(query, both=False).clauses == query.clauses
+
+
+def test_what_refers_to_the_contained_is_its_container(parse: Parse) -> None:
+    query = parse("Medication", ("_has:MedicationRequest:medication:requester:Practitioner.name", "x"))
+    (plain,) = query.clauses
+    (found,) = among_contained(query, both=False).clauses
+    assert isinstance(found, Has)
+    assert found.parameter.keys == tuple(map(inside_key, plain.parameter.keys))
+    assert found.criterion == plain.criterion
+
+
+def test_a_chain_goes_on_from_outside_as_ever(parse: Parse) -> None:
+    query = parse("Medication", ("manufacturer.endpoint.name", "x"))
+    (plain,) = query.clauses
+    (found,) = among_contained(query, both=False).clauses
+    assert isinstance(found, Chain)
+    assert found.criterion == plain.criteria[0].criterion
+
+
+def test_a_reference_to_what_is_contained_is_no_missing_one(parse: Parse) -> None:
+    (found,) = parse("MedicationRequest", ("patient:missing", "true")).clauses
+    assert {each.parameter.target for each in found.criteria} == {"Patient", "_Contained.Patient"}
+    assert all(each.modifier == "missing" for each in found.criteria)
+    (inside,) = among_contained(parse("Medication", ("manufacturer:missing", "false")), both=False).clauses
+    assert all(max(each.parameter.keys) < 2 * BEYOND for each in inside.criteria)
 
 
 def test_both_are_two_parts_in_one_order(parse: Parse) -> None:

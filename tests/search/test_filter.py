@@ -42,7 +42,8 @@ READ = [
         "patient→Patient(((family:equals and not active) and birthdate))",
     ),
     ("Patient", r'name eq "a \"quoted\" \u5f20 ) ] name"', "name:equals"),
-    ("Patient", "general-practitioner pr true", "(general-practitioner:missing or general-practitioner:missing)"),
+    ("Patient", "general-practitioner pr true",
+     "(general-practitioner:missing or general-practitioner:missing or general-practitioner:missing)"),
     ("Patient", "_id eq 1 and _lastUpdated gt 2020", "(_id and _lastUpdated)"),
 ]  # fmt: skip
 

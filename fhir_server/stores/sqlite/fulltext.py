@@ -37,7 +37,7 @@ _REACH: Final = "INSERT INTO meta VALUES ('fulltext', ?) ON CONFLICT DO UPDATE S
 _NEXT: Final = (
     "SELECT l.sequence, s.text, r.content FROM log l CROSS JOIN symbol s ON s.sid = l.tid "
     "CROSS JOIN resource r ON r.rid = l.rid AND r.sequence = l.sequence AND r.method > 0 "
-    "WHERE l.sequence > ? AND substr(s.text, 1, 1) <> '_' ORDER BY l.sequence"
+    "WHERE l.sequence > ? AND (substr(s.text, 1, 1) <> '_' OR s.text GLOB '_Contained.*') ORDER BY l.sequence"
 )
 _DROP: Final = (
     "INSERT INTO fulltext (fulltext, rowid, narrative, whole, displays) VALUES ('delete', ?, ?, ?, ?)"
