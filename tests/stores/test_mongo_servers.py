@@ -196,13 +196,13 @@ async def test_reads_of_one_moment_are_one_question(
     store = servers[0]
     await put(store, *(record("Patient", f"p{number}") for number in range(50)))
     asked: list[Any] = []
-    ask = store._view._ask
+    ask = store._view.ask
 
     async def counted(command: Any) -> Any:
         asked.append(command)
         return await ask(command)
 
-    monkeypatch.setattr(store._view, "_ask", counted)
+    monkeypatch.setattr(store._view, "ask", counted)
     wanted = [f"p{number % 51}" for number in range(120)]
     found = await asyncio.gather(*(store.read("Patient", id) for id in wanted))
     assert [each.id if each else None for each in found] == [id if id != "p50" else None for id in wanted]

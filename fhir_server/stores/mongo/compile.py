@@ -37,7 +37,7 @@ class Scope(NamedTuple):
 
 async def plan_of(scope: Scope, criteria: Iterable[Criterion]) -> Plan:
     """The plan of all ``criteria``. Raises InvalidSearch for what this store does not know, TextsBehind."""
-    tests = [await compile_criterion(scope, each) for each in _flat(criteria)]
+    tests = [await compile_criterion(scope, each) for each in flat(criteria)]
     if scope.then is not None:
         tests.append(scope.then.moment.unchanged)
     whole = all_of(tests)
@@ -60,7 +60,7 @@ async def compile_criterion(scope: Scope, criterion: Criterion) -> Test:
         case AnyOf():
             found = any_of([await compile_criterion(scope, each) for each in criterion.criteria])
         case AllOf():
-            found = all_of([await compile_criterion(scope, each) for each in _flat(criterion.criteria)])
+            found = all_of([await compile_criterion(scope, each) for each in flat(criterion.criteria)])
         case Not():
             found = negated(await compile_criterion(scope, criterion.criterion))
     return found
@@ -81,12 +81,12 @@ async def _relation(scope: Scope, relation: Chain | Has) -> Test:
     return await relations.has(scope.view, scope.type, relation, inner, old, scope.names)
 
 
-def _flat(criteria: Iterable[Criterion]) -> list[Criterion]:
+def flat(criteria: Iterable[Criterion]) -> list[Criterion]:
     """``criteria`` with what stands in an AllOf among them."""
     found: list[Criterion] = []
     for each in criteria:
         if isinstance(each, AllOf):
-            found += _flat(each.criteria)
+            found += flat(each.criteria)
         else:
             found.append(each)
     return found

@@ -129,6 +129,14 @@ class Connection:
             found += cursor["nextBatch"]
         return found
 
+    async def explain(self, command: Mapping[str, Any]) -> Document:
+        """How the database carries out the reading ``command``. Raises StoreUnavailable."""
+        asked = {"explain": dict(command), "verbosity": "executionStats", "maxTimeMS": MAX_TIME}
+        try:
+            return await self.database.command(asked)
+        except PyMongoError as error:
+            raise unavailable(error) from error
+
     async def size(self) -> int:
         """Bytes on disk, indexes included. Raises StoreUnavailable."""
         try:

@@ -15,11 +15,12 @@ from pymongo.errors import PyMongoError
 
 from fhir_server.search.query import Query
 from fhir_server.search.unfinished import Unfinished
-from fhir_server.store import Examination, Page, Reading, Record, Referring
+from fhir_server.store import Examination, Explanation, Page, Reading, Record, Referring
 from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.mongo.batch import Extract
 from fhir_server.stores.mongo.connection import Connection, Document, Place
 from fhir_server.stores.mongo.examine import Examiner
+from fhir_server.stores.mongo.explain import explain
 from fhir_server.stores.mongo.faults import cannot_open, unavailable
 from fhir_server.stores.mongo.feed import Feed
 from fhir_server.stores.mongo.fulltext import behind
@@ -86,6 +87,16 @@ class MongoStore:
         except PyMongoError as error:
             raise cannot_open(error) from error
         return cls(place, extract, unfinished if unfinished is not None else Unfinished(), drift)
+
+    @staticmethod
+    def reach(uri: str) -> None:
+        """Raise StoreUnavailable unless the database has a primary now."""
+        place = Place(uri)
+        try:
+            with _client(place) as client:
+                client.admin.command("ping")
+        except PyMongoError as error:
+            raise cannot_open(error) from error
 
     def index_by(self, fingerprint: str) -> int | None:
         """Index everything anew, unless its values were made by the rules that ``fingerprint`` names (None): how many
@@ -187,6 +198,10 @@ class MongoStore:
         """See ``store.Reading.history``."""
         cut = await history_page(self._view, Scope(type, id, since, at), count, cursor, total=total)
         return Page(tuple(self._reader.records(cut.rows)), cut.next, cut.total)
+
+    async def explain(self, query: Query) -> tuple[Explanation, ...]:
+        """See ``store.Explaining.explain``."""
+        return await self._ask(lambda view: explain(view, self._connection.explain, query), (query,))
 
     async def changes(self, after: int, limit: int = 1000) -> list[Record]:
         """See ``store.Store.changes``."""

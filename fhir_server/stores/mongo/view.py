@@ -24,7 +24,7 @@ class View:
     it may be remembered. All calls raise StoreUnavailable."""
 
     def __init__(self, ask: Ask, *, is_committed: bool, steady: Callable[[], View] | None = None) -> None:
-        self._ask = ask
+        self.ask = ask
         self._steady = steady
         self.is_committed = is_committed
 
@@ -52,7 +52,7 @@ class View:
             command["limit"] = limit
         if hint:
             command["hint"] = hint
-        return await self._ask(command)
+        return await self.ask(command)
 
     async def aggregate(
         self,
@@ -65,7 +65,7 @@ class View:
         command: Command = {"aggregate": collection, "pipeline": pipeline, "cursor": {"batchSize": LARGE}}
         if hint:
             command["hint"] = hint
-        return await self._ask(command)
+        return await self.ask(command)
 
     async def count(
         self, collection: str, filter: Mapping[str, Any], *, limit: int = 0, hint: str | None = None

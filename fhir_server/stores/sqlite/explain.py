@@ -8,19 +8,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Any, Final
+from typing import Any
 
 from fhir_server.search.contained import outside_only
-from fhir_server.search.query import AllOf, AnyOf, Chain, Clause, Criterion, Has, Query
+from fhir_server.search.query import Criterion, Query
 from fhir_server.store import Cost, Explanation
+from fhir_server.stores.labels import MOST, label
 from fhir_server.stores.sqlite.conditions.parts import Arm, Condition, Probe, Values, count_upto
 from fhir_server.stores.sqlite.plan import flat
 from fhir_server.stores.sqlite.search import Search
 from fhir_server.stores.sqlite.sorting import Sorting
-
-MOST: Final = 100_000
-"""Rows are counted so far."""
-NAMED: Final = 3
 
 
 def explain(connection: sqlite3.Connection, search: Search) -> Explanation:
@@ -51,23 +48,6 @@ def explain(connection: sqlite3.Connection, search: Search) -> Explanation:
 def _cost(connection: sqlite3.Connection, criterion: Criterion, condition: Condition) -> Cost:
     name, arms = label(outside_only(criterion)), condition.arms
     return Cost(name, _tables(arms), count_upto(connection, arms, MOST) if arms else None)
-
-
-def label(criterion: Criterion) -> str:
-    """``criterion`` by its names, without values."""
-    match criterion:
-        case Clause():
-            return f"{criterion.parameter.code}:{criterion.modifier}".removesuffix(":None")
-        case Chain():
-            return f"{criterion.parameter.code}:{criterion.type}.{label(criterion.criterion)}"
-        case Has():
-            return f"_has:{criterion.type}:{criterion.parameter.code}:{label(criterion.criterion)}"
-        case AnyOf() | AllOf():
-            word = " or " if isinstance(criterion, AnyOf) else " and "
-            more = " …" if len(criterion.criteria) > NAMED else ""
-            return f"({word.join(map(label, criterion.criteria[:NAMED]))}{more})"
-        case _:
-            return f"not {label(criterion.criterion)}"
 
 
 def _drives(probe: Probe, probes: Sequence[Probe]) -> bool:
