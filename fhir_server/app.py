@@ -23,7 +23,7 @@ from uuid_utils import uuid7
 import fhir_server.interactions.operations
 import fhir_server.referral.operations
 from fhir_server.definitions import load_definitions
-from fhir_server.errors import StoreUnavailable
+from fhir_server.errors import StoreAway, StoreUnavailable
 from fhir_server.identity import local_numbers
 from fhir_server.inbound import http, journal
 from fhir_server.inbound.mllp import serve_mllp
@@ -50,6 +50,7 @@ from fhir_server.rest.openapi import OpenApi
 from fhir_server.rest.routes import ROUTES
 from fhir_server.rest.site import build_site
 from fhir_server.rest.swagger import documentation_router
+from fhir_server.rest.waiting import Waiting
 from fhir_server.search.contained import contained_values, is_contained
 from fhir_server.search.extract import Extractor
 from fhir_server.search.index import IndexValues
@@ -76,6 +77,9 @@ INTERNAL: Mapping[str, Callable[[Json], IndexValues]] = {
 }
 """The server's own record types and the index rows of each."""
 
+
+PAUSES = (1.0, 15.0)
+"""Seconds between two looks for a store that is away at the start: at first, and after some of them."""
 
 IN_FLIGHT = timedelta(minutes=1)
 """A message that was received so long ago and not finished is nobody's any more."""
@@ -170,7 +174,11 @@ async def put_in_force(server: Server) -> None:
 
 
 class App:
-    """The server with its doors. ``asgi`` is what uvicorn runs; ``running()`` is the same for tests."""
+    """The server with its doors. ``asgi`` is what uvicorn runs; ``running()`` is the same for tests.
+
+    When its store is away at the start, ``asgi`` answers 503 and waits for it. ``settled``: it works, or never will,
+    because of ``failure``.
+    """
 
     def __init__(
         self,
@@ -187,6 +195,8 @@ class App:
         self._new_id = new_id
         self._server: Server | None = None
         self._front: Asgi | None = None
+        self.settled = asyncio.Event()
+        self.failure: Exception | None = None
 
     @property
     def server(self) -> Server:
@@ -227,7 +237,7 @@ class App:
             server.store, await tokens.open_key(server.store, server.now), issuer, server.now
         )
         metrics = await doors.enter_async_context(self._open_metrics(server.store.commits))
-        front = _open_http(settings, server, mappings, issued, metrics)
+        front = self._with_cors(_open_http(settings, server, mappings, issued, metrics))
         if settings.mllp_port and (self._worker is None or self._worker.number == 0):
             door = serve_mllp(server, lambda: mappings, host=settings.host, port=settings.mllp_port)
             await doors.enter_async_context(door)
@@ -263,7 +273,8 @@ class App:
         configure_logging(self.settings.log)
         phase = "startup"
         try:
-            async with self.running():
+            async with AsyncExitStack() as life:
+                await self._begin(life)
                 await send({"type": "lifespan.startup.complete"})
                 phase = "shutdown"
                 await receive()
@@ -272,6 +283,60 @@ class App:
             await send({"type": f"lifespan.{phase}.failed", "message": str(error)})
             return
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _begin(self, life: AsyncExitStack) -> None:
+        """Work, or wait for the store, until ``life`` ends."""
+        try:
+            await life.enter_async_context(self.running())
+            self.settled.set()
+        except StoreAway as away:
+            await life.enter_async_context(self._waiting(away))
+
+    @asynccontextmanager
+    async def _waiting(self, away: StoreAway) -> AsyncIterator[None]:
+        """Inside the block requests are refused until the store is there."""
+        stopping = asyncio.Event()
+        task = asyncio.get_running_loop().create_task(self._wait(away, stopping))
+        try:
+            yield
+        finally:
+            stopping.set()
+            await task
+
+    async def _wait(self, away: StoreAway, stopping: asyncio.Event) -> None:
+        """Try again and again to work, then do so until ``stopping``."""
+        log, pause = structlog.get_logger("fhir_server.app"), PAUSES[0]
+        while not stopping.is_set():
+            self._front = self._with_cors(Waiting(away))
+            log.warning("the store is away: waiting for it", reason=str(away), again_after_s=pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), pause)
+                return
+            pause = min(pause * 2, PAUSES[1])
+            try:
+                await asyncio.to_thread(opening.reach, self.settings.store)
+                async with self.running():
+                    log.warning("the store is there")
+                    self.settled.set()
+                    await stopping.wait()
+            except StoreAway as error:
+                away = error
+            except Exception as error:
+                self._fail(error)
+                return
+
+    def _fail(self, error: Exception) -> None:
+        """It will never work; whoever runs ``asgi`` should end."""
+        structlog.get_logger("fhir_server.app").error("startup failed", error=str(error))
+        told = (
+            error if isinstance(error, StoreUnavailable) else StoreUnavailable("the server could not start")
+        )
+        self._front, self.failure = self._with_cors(Waiting(told)), error
+        self.settled.set()
+
+    def _with_cors(self, front: Asgi) -> Asgi:
+        origins = self.settings.cors_origins
+        return Cors(front, origins.split(",")) if origins else front
 
 
 def _open_http(
@@ -288,8 +353,7 @@ def _open_http(
     site.include_router(token_router(known, issued, Backoff(server.now, settings.workers)))
     site.include_router(http.router(server, lambda: mappings, admission, max_body=settings.max_body))
     site.include_router(documentation_router(OpenApi(server, ROUTES, site.openapi)))
-    front = Front(endpoint, site)
-    return Cors(front, settings.cors_origins.split(",")) if settings.cors_origins else front
+    return Front(endpoint, site)
 
 
 async def gauges(server: Server) -> Mapping[str, float]:

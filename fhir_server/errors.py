@@ -17,6 +17,7 @@ an error into its own words without a table of its own::
     ├── Unprocessable         422  profile, guard or rule broken: every fault at once
     ├── Throttled             429  with ``Retry-After``
     └── StoreUnavailable      503  database away: the sender resends; ``NotReady``: an index is still being built
+        ├── StoreAway         503  it cannot be reached, or another program holds it, for now
         └── InsufficientStorage   507  no room to write
 
 Source: FHIR R4 http.html#status-codes; issue codes: ValueSet issue-type.
@@ -204,6 +205,10 @@ class StoreUnavailable(FhirError):
     """The database is away; the sender should send again."""
 
     status, code, ack = 503, "transient", "AR"
+
+
+class StoreAway(StoreUnavailable):
+    """The database cannot be reached, or is held by another program: nothing is wrong with it, it will come back."""
 
 
 class NotReady(StoreUnavailable):

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-import uvicorn
+
+from fhir_server.app import App
+from fhir_server.cli.serving import Serving
 
 LEFT_FOR: Final = 0.002
 """Seconds that a connection is left to workers that have fewer. Who is busy for longer does not get it."""
@@ -128,11 +130,11 @@ class Acceptor:
             connection.close()
 
 
-class SharingServer(uvicorn.Server):
-    """uvicorn on a listening socket that it shares with other workers."""
+class SharingServing(Serving):
+    """Serves on a listening socket that it shares with other workers."""
 
-    def __init__(self, config: uvicorn.Config, listening: socket.socket, loads: Loads) -> None:
-        super().__init__(config)
+    def __init__(self, app: App, tell: Callable[[], None], listening: socket.socket, loads: Loads) -> None:
+        super().__init__(app, tell)
         self._shared = listening
         self._loads = loads
         self._acceptor: Acceptor | None = None
@@ -152,7 +154,7 @@ class SharingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _make(self) -> asyncio.Protocol:
-        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg, assignment]
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return made

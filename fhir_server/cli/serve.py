@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import orjson
 import typer
 
 from fhir_server.interactions.context import Server
 from fhir_server.settings import Settings
-
-if TYPE_CHECKING:
-    from fhir_server.app import App
 
 
 def register(app: typer.Typer) -> None:
@@ -53,40 +50,18 @@ def serve(
 
 def _run(settings: Settings, *, demo: bool) -> bool:
     from fhir_server.app import build
+    from fhir_server.cli.serving import Serving
 
     app = build(settings, prepare=load_demo if demo else None)
-    server = announcing(server_config(app, settings), settings)
+    server = Serving(app, lambda: announce(settings))
     server.run()
-    return bool(server.started)
+    return server.succeeded
 
 
 def _supervise(settings: Settings, *, demo: bool) -> bool:
     from fhir_server.cli.workers import supervise
 
     return supervise(settings, demo=demo)
-
-
-def server_config(app: App, settings: Settings) -> Any:
-    """How uvicorn runs ``app``."""
-    import uvicorn
-
-    from fhir_server.rest.protocol import GatheringProtocol
-
-    return uvicorn.Config(
-        app.asgi,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http=GatheringProtocol,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        interface="asgi3",
-        proxy_headers=False,
-        lifespan="on",
-        timeout_graceful_shutdown=30,
-    )
 
 
 async def load_demo(server: Server) -> None:
@@ -114,19 +89,6 @@ def _keep(secrets: dict[str, str], file: Path) -> None:
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         out.write(orjson.dumps(secrets, option=orjson.OPT_INDENT_2) + b"\n")
     _say(f"kept in {file} for fhir-server demo")
-
-
-def announcing(config: Any, settings: Settings) -> Any:
-    """A uvicorn server that says where it can be reached once it listens."""
-    import uvicorn
-
-    class Announcing(uvicorn.Server):
-        async def startup(self, sockets: Any = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                announce(settings)
-
-    return Announcing(config)
 
 
 def announce(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from fhir_server.cli.serve import announce, load_demo, server_config
+from fhir_server.cli.serve import announce, load_demo
 from fhir_server.cli.workers import READY, Place
 from fhir_server.settings import Settings
 
@@ -23,7 +23,7 @@ from fhir_server.settings import Settings
 def main() -> None:
     """Serve until the end. Exit status 3 when the server could not start."""
     from fhir_server.app import Worker, build
-    from fhir_server.cli.accepting import Loads, SharingServer
+    from fhir_server.cli.accepting import Loads, SharingServing
 
     place = msgspec.json.decode(sys.stdin.buffer.readline(), type=Place)
     settings = Settings(**place.settings)
@@ -32,19 +32,16 @@ def main() -> None:
     app = build(settings, prepare=load_demo if is_first and place.demo else None, worker=worker)
     threading.Thread(target=_stop_with, args=(sys.stdin.fileno(),), daemon=True).start()
 
-    class Telling(SharingServer):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                if is_first:
-                    announce(settings)
-                print(READY, flush=True)
+    def tell() -> None:
+        if is_first:
+            announce(settings)
+        print(READY, flush=True)
 
     listening = socket.socket(fileno=place.descriptor)
     loads = Loads(worker.folder, worker.number, worker.count)
-    server = Telling(server_config(app, settings), listening, loads)
+    server = SharingServing(app, tell, listening, loads)
     server.run()
-    if not server.started:
+    if not server.succeeded:
         sys.exit(3)
 
 

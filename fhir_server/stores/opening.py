@@ -58,6 +58,14 @@ def open_store(
     return store
 
 
+def reach(url: str) -> None:
+    """Raise StoreUnavailable when the database of ``url`` cannot even be reached. May take seconds."""
+    if _scheme(url) in MONGO:
+        from fhir_server.stores.mongo.store import MongoStore
+
+        MongoStore.reach(url)
+
+
 def is_shared(url: str) -> bool:
     """True when servers on other machines may use the store of ``url`` too."""
     return _scheme(url) in MONGO

@@ -14,7 +14,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
-from fhir_server.errors import FhirError, InsufficientStorage, StoreUnavailable, TooLarge
+from fhir_server.errors import FhirError, InsufficientStorage, StoreAway, StoreUnavailable, TooLarge
 
 SOON: Final = {"Retry-After": "2"}
 LATER: Final = {"Retry-After": "60"}
@@ -56,7 +56,9 @@ def unavailable(error: Exception) -> FhirError:
     diagnostics = f"error {code}" if code else type(error).__name__
     if code == _FULL:
         return InsufficientStorage(_ADVICE[code], diagnostics=diagnostics, headers=LATER)
-    return StoreUnavailable(_text(error, code), diagnostics=diagnostics, headers=SOON)
+    is_away = isinstance(error, AutoReconnect) or code in _RETRYABLE
+    kind = StoreAway if is_away else StoreUnavailable
+    return kind(_text(error, code), diagnostics=diagnostics, headers=SOON)
 
 
 def _text(error: Exception, code: int) -> str:

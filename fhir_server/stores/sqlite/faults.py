@@ -7,7 +7,7 @@ from typing import Final
 
 import zstandard
 
-from fhir_server.errors import InsufficientStorage, StoreUnavailable
+from fhir_server.errors import InsufficientStorage, StoreAway, StoreUnavailable
 
 _ADVICE: Final = {
     "SQLITE_FULL": "the disk is full: nothing was written, reading goes on; free space, then send again",
@@ -26,6 +26,12 @@ SOON: Final = 2
 _AGAIN: Final = {"SQLITE_FULL": 60, "SQLITE_CORRUPT": 600, "SQLITE_NOTADB": 600, "SQLITE_READONLY": 60}
 """Seconds after which to send again: most faults pass, some need a person."""
 
+_KINDS: Final = {
+    "SQLITE_FULL": InsufficientStorage,
+    "SQLITE_BUSY": StoreAway,
+    "SQLITE_LOCKED": StoreAway,
+}
+
 
 def unavailable(error: Exception) -> StoreUnavailable:
     """The error to raise for ``error`` of SQLite (or of the compression)."""
@@ -36,8 +42,9 @@ def unavailable(error: Exception) -> StoreUnavailable:
     advice = _ADVICE.get(family)
     if advice is None:
         advice = f"the database did not answer ({name or type(error).__name__}): send again"
-    kind = InsufficientStorage if family == "SQLITE_FULL" else StoreUnavailable
-    return kind(advice, diagnostics=name or None, headers={"Retry-After": str(_AGAIN.get(family, SOON))})
+    return _KINDS.get(family, StoreUnavailable)(
+        advice, diagnostics=name or None, headers={"Retry-After": str(_AGAIN.get(family, SOON))}
+    )
 
 
 def is_interrupted(error: Exception) -> bool:
