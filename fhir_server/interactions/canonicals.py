@@ -14,7 +14,8 @@ from fhir_server.interactions.context import Server
 from fhir_server.model.reference import split_canonical
 from fhir_server.search.canonicals import URL, canonical_types
 from fhir_server.search.index import ReferenceRow
-from fhir_server.search.query import Clause, Criterion, Include, ReferenceValue, UriValue
+from fhir_server.search.query import Clause, Criterion, Include, UriValue
+from fhir_server.search.types.reference import named_by
 from fhir_server.store import Record
 
 Versions = dict[str, set[str | None]]
@@ -50,6 +51,8 @@ def fitting(records: Iterable[Record], urls: Versions) -> Iterator[Record]:
 def pointing_by_url(server: Server, include: Include, records: Iterable[Record]) -> Criterion | None:
     """What is true of resources that refer to one of ``records`` by its url; None when none has one."""
     types = canonical_types(server.parameters, include.parameter)
-    found = [orjson.loads(record.content).get("url") for record in records if record.type in types]
-    values = tuple([ReferenceValue("", url) for url in found if url])
-    return Clause(include.parameter, None, values) if values else None
+    found = [orjson.loads(record.content) for record in records if record.type in types]
+    values = [
+        value for data in found if "url" in data for value in named_by(data["url"], data.get("version"), None)
+    ]
+    return Clause(include.parameter, None, tuple(dict.fromkeys(values))) if values else None

@@ -100,7 +100,7 @@ async def parse_criteria(server: Server, caller: Caller, type: str, criteria: st
     head, mark, tail = criteria.partition("?")
     is_address = bool(mark) and "=" not in head
     pairs = parse_qsl(tail if is_address else criteria, keep_blank_values=True)
-    query = await parse_search(server, server.store, type, pairs, base=base)
+    query = await parse_search(server, caller, server.store, type, pairs, base=base)
     if not query.clauses:
         raise PreconditionFailed(
             f"the criteria for {type} name no search parameter: they would match everything"

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 import orjson
 
 from fhir_server.errors import InvalidSearch
+from fhir_server.interactions.canonical_relations import Asking
 from fhir_server.interactions.context import Server
 from fhir_server.search.compartments import Compartment
 from fhir_server.search.lookups import LARGEST_FAMILY, PARTS, Lookups, NotFetched, Wanted
 from fhir_server.search.query import Clause, Query, ReferenceValue, UriValue, parse_query
+from fhir_server.security.caller import Caller
 from fhir_server.store import Reading, Record
 
 MOST: Final = 200
@@ -28,6 +31,7 @@ Json = dict[str, Any]
 
 async def parse_search(
     server: Server,
+    caller: Caller,
     reading: Reading,
     type: str | None,
     pairs: Sequence[tuple[str, str]],
@@ -37,11 +41,13 @@ async def parse_search(
     lenient: bool = False,
     contained: bool = False,
 ) -> Query:
-    """The search that ``pairs`` ask for (see ``parse_query``), as ``reading`` is now. Raises InvalidSearch.
+    """The search that ``pairs`` ask for (see ``parse_query``), as ``reading`` is now and as far as it depends on what
+    ``caller`` may see. Raises InvalidSearch.
 
     ``contained``: it may also be about contained resources.
     """
     lookups = Lookups(server.definitions.terminology(), stored=True)
+    now: datetime | None = None
     for _ in range(MOST):
         try:
             query = parse_query(
@@ -52,11 +58,14 @@ async def parse_search(
                 lenient=lenient,
                 zone=server.timezone,
                 base_url=base or None,
+                now=now,
                 lookups=lookups,
             )
             return query if contained else _require_plain(query)
         except NotFetched as missing:
-            lookups.keep(missing.wanted, await _fetched(server, reading, missing.wanted))
+            now = now or server.now()  # what is fetched for "about now" is asked for again
+            asking = Asking(server, caller, reading, base)
+            lookups.keep(missing.wanted, await _fetched(asking, missing.wanted))
     raise InvalidSearch(
         f"the search needs more than {MOST} value sets and code systems of this server", code="too-costly"
     )
@@ -69,7 +78,10 @@ def _require_plain(query: Query) -> Query:
     return query
 
 
-async def _fetched(server: Server, reading: Reading, wanted: Wanted) -> Any:
+async def _fetched(asking: Asking, wanted: Wanted) -> Any:
+    if wanted.relation is not None:
+        return await asking.related(wanted)
+    server, reading = asking.server, asking.reading
     if not wanted.way:
         return await _canonical(server, reading, wanted)
     return await FAMILIES[wanted.way](server, reading, wanted.type, wanted.name)

@@ -52,7 +52,15 @@ async def search(
     source = server.store
     lenient = server.lenient if lenient is None else lenient
     query = await parse_search(
-        server, source, type, pairs, compartment=compartment, base=base, lenient=lenient, contained=True
+        server,
+        caller,
+        source,
+        type,
+        pairs,
+        compartment=compartment,
+        base=base,
+        lenient=lenient,
+        contained=True,
     )
     for part in query.parts:
         check_access(caller, "search", part.type)

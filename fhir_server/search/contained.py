@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fhir_server.search.clauses import AllOf, AnyOf, Chain, Clause, Criterion, Has, Not, Query, SortKey
 from fhir_server.search.index import IndexValues, TokenRow
-from fhir_server.search.parameters import SearchParameter, arm_key
+from fhir_server.search.parameters import LISTED, SearchParameter, arm_key
 from fhir_server.search.types import fulltext
 
 PREFIX: Final = "_Contained."
@@ -156,6 +156,8 @@ def _criterion(criterion: Criterion) -> Criterion:
     """``criterion`` of what is contained: what that refers to is outside, and it is its container that refers to it."""
     match criterion:
         case Clause():
+            if criterion.parameter.code == LISTED:
+                return AnyOf(())
             is_text = criterion.modifier == fulltext.MODIFIER
             return criterion if is_text else replace(criterion, parameter=_parameter(criterion.parameter))
         case Chain():

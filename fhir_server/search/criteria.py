@@ -1,22 +1,26 @@
 """``name=value`` → what a resource of a type must satisfy: chains, ``_has``, ``_list`` and the plain ones.
 
+What canonical URLs lead to is looked up while this is read, so that stores know nothing of it.
 Source: FHIR R4 search.html#chaining, search.html#has, search.html#list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from fhir_server.search.canonicals import is_canonical
-from fhir_server.search.clauses import AnyOf, Chain, Criterion, Has
+from fhir_server.search.canonicals import canonical_types, is_canonical
+from fhir_server.search.clauses import AnyOf, Chain, Clause, Criterion, Has
 from fhir_server.search.contained import inside_too
 from fhir_server.search.faults import Refusal, Unknown
 from fhir_server.search.filter import Place, parse_filter
 from fhir_server.search.modifiers import checked_target, read_clause
 from fhir_server.search.registry import Registry, SearchParameter
+from fhir_server.search.related import listed_parameter
 from fhir_server.search.types.base import Reading
+from fhir_server.search.types.reference import named_by
+from fhir_server.search.values import Looked, ReferenceValue, TokenValue
 
 DEEPEST = 32
 """Links of a chain, ``_has`` among them."""
@@ -31,12 +35,14 @@ class Criteria:
         self.registry = registry
         self.reading = reading
         self._relations = 0
+        self._asked = ""
 
     def criterion(self, type: str, name: str, value: str) -> Criterion:
         """What ``name=value`` asks of a resource of ``type``. Raises Unknown, Refusal and ValueError."""
         if name.count(".") + name.count("_has:") > DEEPEST:
             raise Refusal(f"a chain has at most {DEEPEST} links", "too-costly")
         self._relations = 0
+        self._asked = f"{name}={value}"
         return self._read(type, name, value)
 
     def _read(self, type: str, name: str, value: str) -> Criterion:
@@ -62,7 +68,9 @@ class Criteria:
         parameter = self._reference(type, code)
         if target:
             return self._link(parameter, self._target(parameter, target), read)
-        types = parameter.targets or sorted(self.registry.definitions.resource_types)
+        types: Sequence[str] = parameter.targets or sorted(self.registry.definitions.resource_types)
+        if is_canonical(self.registry, parameter):
+            types = canonical_types(self.registry, parameter)
         if len(types) == 1:
             return self._link(parameter, types[0], read)
         links = list(self._links(parameter, types, wanted, read))
@@ -84,7 +92,17 @@ class Criteria:
 
     def _link(self, parameter: SearchParameter, type: str, read: Callable[[str], Criterion]) -> Criterion:
         self._count()
-        return inside_too(Chain(parameter, type, read(type)))
+        chain = Chain(parameter, type, read(type))
+        if not is_canonical(self.registry, parameter):
+            return inside_too(chain)
+        self._require_url(parameter, type)
+        base = self.reading.base_url
+        values = [each for one in self.reading.lookups.identities(chain) for each in named_by(*one, base)]
+        return self._listed(parameter, type, values or [ReferenceValue("", "")])
+
+    def _require_url(self, parameter: SearchParameter, type: str) -> None:
+        if type not in canonical_types(self.registry, parameter):
+            raise Refusal(f"{parameter.code} holds canonical URLs, and a {type} has none", "invalid")
 
     def _target(self, parameter: SearchParameter, type: str) -> str:
         if type not in self.registry.definitions.resource_types:
@@ -93,7 +111,7 @@ class Criteria:
 
     # ── _has and _list ────────────────────────────────────────────────────────
 
-    def _has(self, type: str, name: str, value: str) -> Has:
+    def _has(self, type: str, name: str, value: str) -> Criterion:
         """``_has:Observation:patient:code``."""
         _, source, code, rest = (*name.split(":", 3), "", "", "")[:4]
         if not rest:
@@ -108,7 +126,16 @@ class Criteria:
                 f"{source}.{code} refers to {', '.join(parameter.targets)}, not to {type}", "invalid"
             )
         self._count()
-        return Has(source, parameter, self._read(source, rest, value))
+        has = Has(source, parameter, self._read(source, rest, value))
+        if not is_canonical(self.registry, parameter):
+            return has
+        self._require_url(parameter, type)
+        ids = self.reading.lookups.referred(has, type)
+        return self._listed(listed_parameter(type), type, [TokenValue(None, id) for id in ids or [""]])
+
+    def _listed(self, parameter: SearchParameter, type: str, values: Iterable[Any]) -> Clause:
+        """Any of ``values``, which were looked up for ``type``; there is always one, if one that nothing has."""
+        return Clause(parameter, None, Looked.of(f"{type} {self._asked}", dict.fromkeys(values)))
 
     def list(self, type: str, modifier: str, value: str) -> Criterion:
         """``_list=42``: what stands in the List with this id."""
@@ -133,8 +160,6 @@ class Criteria:
                 f"{type}.{code} is a {parameter.kind} parameter; only a reference leads to another resource",
                 "invalid",
             )
-        if is_canonical(self.registry, parameter):
-            raise Unknown(f"{type}.{code} holds canonical URLs, which chains and _has do not follow")
         return parameter
 
     def parameter(self, type: str, code: str) -> SearchParameter:

@@ -27,7 +27,7 @@ from fhir_server.search.texts import Texts
 from fhir_server.search.types.base import Emit, Rows
 from fhir_server.search.walking import walker
 
-RULES = 4
+RULES = 5
 """To be raised when this program comes to make other rows of the same resource; stores are then indexed again."""
 
 MOST_FOLLOWED = 1024

@@ -1,4 +1,5 @@
-"""What a search must know of other resources before it can be read: value sets, code systems, hierarchies.
+"""What a search must know of other resources before it can be read: value sets, code systems, hierarchies, and what
+canonical URLs lead to.
 
 Parsing does not wait for a store. What is not known yet is raised as ``NotFetched``; who parses fetches it, keeps it
 here with ``keep`` and parses again. Resources of this server come before those of the profiles folder and of R4.
@@ -12,6 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from fhir_server.definitions.expansion import Concept, Hierarchy, Json, OpenValueSet, expand
 from fhir_server.definitions.terminology import Terminology
+from fhir_server.search.clauses import Chain, Has
+from fhir_server.search.faults import Refusal, Unknown
 
 MOST_CODES: Final = 50_000
 """A value set with more codes is refused."""
@@ -29,13 +32,19 @@ PARTS: Final = {
 """Type → the search parameter that names the resource which one is part of: the types that have a hierarchy."""
 
 
+Identity = tuple[str, str | None]
+"""The url and the business version of a canonical resource."""
+
+
 class Wanted(NamedTuple):
-    """Something to be fetched: a canonical resource (``type``, ``name``: its url or ``Type/id``), or for ``way`` above
-    or below the ids of the resources over or under ``type/name``, itself among them."""
+    """Something to be fetched: a canonical resource (``type``, ``name``: its url or ``Type/id``), for ``way`` above or
+    below the ids of the resources over or under ``type/name``, itself among them, or what a ``relation`` along
+    canonical URLs leads to: for a Chain the identities, for Has the ids of the resources of ``type``."""
 
     type: str
-    name: str
+    name: str = ""
     way: str = ""
+    relation: Chain | Has | None = None
 
 
 class NotFetched(Exception):
@@ -99,6 +108,25 @@ class Lookups:
         found: Sequence[str] = self._ask(Wanted(type, id, way))
         if len(found) > LARGEST_FAMILY:
             raise ValueError(f"more than {LARGEST_FAMILY} resources are {way} {type}/{id}")
+        return found
+
+    def identities(self, chain: Chain) -> Sequence[Identity]:
+        """What the canonical URLs of ``chain`` may be. Raises Refusal, NotFetched."""
+        found: Sequence[Identity] = self._related(Wanted(chain.type, relation=chain))
+        return found
+
+    def referred(self, has: Has, type: str) -> Sequence[str]:
+        """The ids of the resources of ``type`` that are referred to by URL. Raises Refusal, NotFetched."""
+        found: Sequence[str] = self._related(Wanted(type, relation=has))
+        return found
+
+    def _related(self, wanted: Wanted) -> Any:
+        self.used = True
+        if not self._stored:
+            raise Unknown("canonical URLs can be followed only where resources are kept; name the URLs")
+        found = self._ask(wanted)
+        if found is None:
+            raise Refusal("the canonical URLs lead to too many resources: ask for less there", "too-costly")
         return found
 
     def _value_set(self, url: str) -> Json | None:

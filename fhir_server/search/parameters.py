@@ -80,6 +80,8 @@ COLUMNS: Mapping[str, str] = {
 }
 TEXTS: Mapping[str, int] = {"_text": NARRATIVE, "_content": CONTENT}
 """Parameters of full text → the key of their rows."""
+LISTED = "_listed"
+"""The code of the parameter that ids are asked by which a search has found before."""
 ROWS: Mapping[str, str] = {"quantity": "number", "special": "position"}
 """Parameter kind → kind of rows, where the names differ."""
 

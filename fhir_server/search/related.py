@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from fhir_server.search.clauses import Chain, Clause, Has, Query
 from fhir_server.search.match import Indexed, Related, holds, rows_of
-from fhir_server.search.parameters import SearchParameter
+from fhir_server.search.parameters import LISTED, SearchParameter
 from fhir_server.search.values import ReferenceValue, TokenValue
 
 
@@ -42,6 +42,11 @@ def question(relation: Chain | Has, resource: Indexed) -> Query:
 def id_parameter(type: str) -> SearchParameter:
     """The parameter ``_id`` of ``type``."""
     return SearchParameter(type, "_id", "token", "", "", (), column="id")
+
+
+def listed_parameter(type: str) -> SearchParameter:
+    """The ids of resources of ``type`` that were found before: not those that contained ones have in containers."""
+    return SearchParameter(type, LISTED, "token", "", "", (), column="id")
 
 
 def _targets(chain: Chain, resource: Indexed, known: Mapping[tuple[str, str], Indexed]) -> Iterable[Indexed]:

@@ -206,7 +206,8 @@ CANONICAL = [
     ("QuestionnaireResponse", "_id=r4&_include=QuestionnaireResponse:questionnaire", []),
     ("Questionnaire", "_id=b&_revinclude=QuestionnaireResponse:questionnaire", ["QuestionnaireResponse/r3"]),
     ("Questionnaire", "_id=a2&_revinclude=QuestionnaireResponse:questionnaire&_include:iterate=QuestionnaireResponse:*",
-     ["Questionnaire/a1", "QuestionnaireResponse/r1", "QuestionnaireResponse/r2"]),
+     ["Questionnaire/a1", "QuestionnaireResponse/r2"]),
+    ("Questionnaire", "_id=a1&_revinclude=*", ["QuestionnaireResponse/r1", "QuestionnaireResponse/r2"]),
 ]  # fmt: skip
 
 

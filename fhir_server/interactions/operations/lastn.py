@@ -44,7 +44,7 @@ async def run(server: Server, caller: Caller, invocation: Invocation) -> Outcome
     a search would refuse."""
     inputs = read_inputs(OPERATIONS[0], invocation.parameters)
     check_access(caller, "search", TYPE)
-    query = await _question(server, invocation, inputs.others)
+    query = await _question(server, caller, invocation, inputs.others)
     most = inputs.one("max", 1)
     groups = await _grouped(server, narrow(replace(query, count=STEP), caller), most)
     chosen = sorted((item for group in groups for item in group.last(most)), key=_newest_first)
@@ -65,13 +65,15 @@ def _entries(server: Server, query: Query, base: str, records: Iterable[Record])
 # ── what is asked for ─────────────────────────────────────────────────────────
 
 
-async def _question(server: Server, invocation: Invocation, pairs: Pairs) -> Query:
+async def _question(server: Server, caller: Caller, invocation: Invocation, pairs: Pairs) -> Query:
     """The search that ``pairs`` ask for. Raises InvalidSearch with everything that is wrong, missing, or has no meaning
     here."""
     faults = _faults(server, pairs)
     lenient = server.lenient if invocation.lenient is None else invocation.lenient
     try:
-        query = await parse_search(server, server.store, TYPE, pairs, base=invocation.base, lenient=lenient)
+        query = await parse_search(
+            server, caller, server.store, TYPE, pairs, base=invocation.base, lenient=lenient
+        )
     except InvalidSearch as error:
         told = {issue.expression for issue in faults}
         raise InvalidSearch(

@@ -57,13 +57,26 @@ def parse(parameter: SearchParameter, text: str, reading: Reading) -> ReferenceV
     return ReferenceValue(type, id)
 
 
+def named_by(url: str, version: str | None, base_url: str | None) -> tuple[ReferenceValue, ...]:
+    """The values of the canonical references that mean the resource with this url and business version: those that
+    name the version, and those that name none."""
+    local = [ReferenceValue(type, id) for type, id in located(url, base_url)[:1] if type]
+    named = [ReferenceValue("", f"{url}|{version}")] if version else []
+    return (*local, ReferenceValue("", f"{url}|"), *named)
+
+
 # ── rows ──────────────────────────────────────────────────────────────────────
 
 
 def _uri(key: int, base_url: str | None) -> Emit:
+    """A canonical without a version has a second row that says so: who asks for a version means it too."""
+
     def emit(value: str, rows: Rows) -> None:
-        for type, id in located(value, base_url):
+        places = located(value, base_url)
+        for type, id in places:
             rows.references.append(_new(ReferenceRow, (key, id, type)))
+        if len(places) == 1 and not places[0][0]:
+            rows.references.append(_new(ReferenceRow, (key, f"{places[0][1]}|", "")))
 
     return emit
 
