@@ -48,6 +48,7 @@ from fhir_server.rest.metrics import RequestMetrics
 from fhir_server.rest.metrics_sharing import sharing
 from fhir_server.rest.openapi import OpenApi
 from fhir_server.rest.routes import ROUTES
+from fhir_server.rest.sender import Senders
 from fhir_server.rest.site import build_site
 from fhir_server.rest.swagger import documentation_router
 from fhir_server.rest.waiting import Waiting
@@ -55,9 +56,8 @@ from fhir_server.search.contained import contained_values, is_contained
 from fhir_server.search.extract import Extractor
 from fhir_server.search.index import IndexValues
 from fhir_server.search.registry import Registry
-from fhir_server.security import clients, tokens
+from fhir_server.security import clients, shared_backoff, tokens
 from fhir_server.security.admission import Admission
-from fhir_server.security.throttle import Backoff
 from fhir_server.settings import Settings
 from fhir_server.store import Commits
 from fhir_server.stores import opening
@@ -69,6 +69,7 @@ Rebuild = Callable[[], int | None]
 INTERNAL: Mapping[str, Callable[[Json], IndexValues]] = {
     clients.TYPE: clients.index_client,
     tokens.KEY_TYPE: lambda data: IndexValues(),
+    shared_backoff.TYPE: lambda data: IndexValues(),
     journal.TYPE: journal.index_message,
     jobs.TYPE: lambda data: IndexValues(),
     jobs.COMPLETE_TYPE: lambda data: IndexValues(),
@@ -237,7 +238,9 @@ class App:
             server.store, await tokens.open_key(server.store, server.now), issuer, server.now
         )
         metrics = await doors.enter_async_context(self._open_metrics(server.store.commits))
-        front = self._with_cors(_open_http(settings, server, mappings, issued, metrics))
+        backoff = shared_backoff.SharedBackoff(server.store, server.now)
+        doors.push_async_callback(backoff.close)
+        front = self._with_cors(_open_http(settings, server, mappings, issued, metrics, backoff))
         if settings.mllp_port and (self._worker is None or self._worker.number == 0):
             door = serve_mllp(server, lambda: mappings, host=settings.host, port=settings.mllp_port)
             await doors.enter_async_context(door)
@@ -345,12 +348,13 @@ def _open_http(
     mappings: Mappings,
     issued: tokens.Tokens,
     metrics: RequestMetrics,
+    backoff: shared_backoff.SharedBackoff,
 ) -> Asgi:
     admission = Admission(issued if settings.auth == "on" else None)
     endpoint = Endpoint(server, admission, metrics, base_url=fhir_base(settings), max_body=settings.max_body)
     site = build_site(server.store.check, metrics, lambda: gauges(server))
     known = clients.Clients(server.store, server.now, server.new_id)
-    site.include_router(token_router(known, issued, Backoff(server.now, settings.workers)))
+    site.include_router(token_router(known, issued, backoff, Senders(settings.trusted_proxies)))
     site.include_router(http.router(server, lambda: mappings, admission, max_body=settings.max_body))
     site.include_router(documentation_router(OpenApi(server, ROUTES, site.openapi)))
     return Front(endpoint, site)

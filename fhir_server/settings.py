@@ -96,6 +96,10 @@ class Settings(BaseSettings):
         default="",
         description="origins whose web pages may call this server from a browser, separated by commas; * = any",
     )
+    trusted_proxies: str = Field(
+        default="",
+        description="proxies whose X-Forwarded-For is believed: addresses and networks, separated by commas",
+    )
     log: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="JSON lines on stderr; no patient data in logs"
     )
@@ -134,6 +138,17 @@ class Settings(BaseSettings):
             if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", origin):
                 raise ValueError(f"an origin is scheme://host[:port] without a path, not {origin!r}")
         return ",".join(origins)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        networks = text.replace(",", " ").split()
+        for network in networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"an address or a network such as 10.0.0.0/24, not {network!r}") from error
+        return ",".join(networks)
 
     @model_validator(mode="after")
     def _no_open_door(self) -> Settings:

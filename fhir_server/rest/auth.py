@@ -17,9 +17,10 @@ from fastapi import APIRouter, Request, Response
 from fhir_server.errors import FhirError, InvalidContent, StoreUnavailable, Throttled, Unauthenticated
 from fhir_server.rest.body import read_body
 from fhir_server.rest.headers import FORM_TYPES, check_content_type
+from fhir_server.rest.sender import Senders
 from fhir_server.rest.uri import split_query
 from fhir_server.security.clients import Clients
-from fhir_server.security.throttle import Backoff
+from fhir_server.security.shared_backoff import Attempt, SharedBackoff
 from fhir_server.security.tokens import LIFETIME, Tokens
 
 MAX_FORM = 16_384
@@ -38,7 +39,7 @@ class _UnsupportedGrant(InvalidContent):
 _ERROR_NAMES[_UnsupportedGrant] = "unsupported_grant_type"
 
 
-def token_router(clients: Clients, tokens: Tokens, backoff: Backoff) -> APIRouter:
+def token_router(clients: Clients, tokens: Tokens, backoff: SharedBackoff, sender: Senders) -> APIRouter:
     """The router of ``/auth/token``."""
     router = APIRouter(prefix="/auth", tags=["authorization"])
 
@@ -46,28 +47,31 @@ def token_router(clients: Clients, tokens: Tokens, backoff: Backoff) -> APIRoute
     async def token(request: Request) -> Response:
         """An access token for the client that the credentials name; good for an hour."""
         try:
-            return _answer(200, await _grant(request, clients, tokens, backoff))
+            return _answer(200, await _grant(request, clients, tokens, backoff, sender))
         except FhirError as error:
             return _refusal(error)
 
     return router
 
 
-async def _grant(request: Request, clients: Clients, tokens: Tokens, backoff: Backoff) -> dict[str, Any]:
+async def _grant(
+    request: Request, clients: Clients, tokens: Tokens, backoff: SharedBackoff, sender: Senders
+) -> dict[str, Any]:
     headers = dict(request.scope["headers"])
     check_content_type(headers.get(b"content-type", b"").decode("latin-1"), FORM_TYPES)
     form = dict(split_query(await read_body(request.receive, headers, MAX_FORM), "the form"))
     if form.get("grant_type") != "client_credentials":
         raise _UnsupportedGrant("grant_type must be client_credentials")
     id, secret = _credentials(headers.get(b"authorization"), form)
-    key = (id, request.client.host if request.client else "")
-    backoff.check(key)
+    peer = request.client.host if request.client else ""
+    attempt = Attempt(id, sender(peer, request.scope["headers"]))
+    await backoff.check(attempt)
     try:
         client = await clients.authenticate(id, secret)
     except Unauthenticated:
-        backoff.failed(key)
+        await backoff.failed(attempt)
         raise
-    backoff.succeeded(key)
+    await backoff.succeeded(attempt)
     return {"access_token": tokens.issue(client), "token_type": "Bearer", "expires_in": LIFETIME}
 
 

@@ -84,6 +84,11 @@ def index_client(data: Json) -> IndexValues:
     return values
 
 
+def can_be_client(id: str) -> bool:
+    """Whether a client could have this id."""
+    return _ID.fullmatch(id) is not None
+
+
 async def current_client(store: Reading, id: str) -> Client | None:
     """The client called ``id`` as it is now; None when there is none, or it was removed or suspended."""
     record = await store.read(TYPE, id)
@@ -109,7 +114,7 @@ class Clients:
         Raises InvalidContent for a malformed id or organisation, Conflict when the id is taken.
         """
         id = id or self._new_id()
-        if not _ID.fullmatch(id):
+        if not can_be_client(id):
             raise InvalidContent("a client id is 1 to 64 letters, digits, '-' and '.'")
         if not _REFERENCE.fullmatch(organization):
             raise InvalidContent("a client belongs to an organisation: Organization/<id>")
@@ -162,7 +167,7 @@ class Clients:
 
         An unknown id costs the same read and the same hash as a known one.
         """
-        record = await self._store.read(TYPE, id) if _ID.fullmatch(id) else None
+        record = await self._store.read(TYPE, id) if can_be_client(id) else None
         kept = _Kept.of(record) if record is not None and not record.deleted else None
         salt, digest = (kept.salt, kept.digest) if kept else _NOBODY
         matches = hmac.compare_digest(_digest(secret, salt), digest)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,8 @@ import httpx
 import mongod
 import pytest
 from served import Served
+
+from fhir_server.security.throttle import FREE_FAILURES
 
 Json = dict[str, Any]
 WORKERS = 4
@@ -133,6 +137,20 @@ async def test_a_search_parameter_of_one_worker_is_in_force_for_what_any_other_w
                     assert answer.status_code in {400, 503}
                     await asyncio.sleep(0.1)
             assert answer.json()["total"] == 400
+
+
+async def test_wrong_secrets_are_counted_by_all_workers_together(served: Served, shared_store: str) -> None:
+    add = [sys.executable, "-m", "fhir_server", "client", "add", "--store", shared_store, "--id", "his-1"]
+    await asyncio.to_thread(subprocess.run, [*add, "--organization", "Organization/h1"], check=True)
+    statuses: Counter[int] = Counter()
+    for _ in range(4 * WORKERS):
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+            url = f"http://127.0.0.1:{served.port}/auth/token"
+            form = {"grant_type": "client_credentials"}
+            statuses[(await http.post(url, data=form, auth=("his-1", "wrong"))).status_code] += 1
+        await asyncio.sleep(0.05)
+    assert statuses.keys() == {401, 429}
+    assert statuses[401] <= FREE_FAILURES + 1
 
 
 async def test_connections_that_come_at_once_are_spread_over_all_workers(served: Served) -> None:

@@ -47,16 +47,6 @@ def test_then_the_wait_doubles_up_to_a_bound(clock):
     assert waits[-1] == LONGEST_WAIT
 
 
-@pytest.mark.parametrize(("processes", "free"), [(2, 2), (4, 1), (64, 1)])
-def test_processes_together_let_pass_no_more_than_one_would(clock, processes, free):
-    backoff = Backoff(clock, processes)
-    fail(backoff, free - 1)
-    backoff.check("a")
-    backoff.failed("a")
-    with pytest.raises(Throttled):
-        backoff.check("a")
-
-
 def test_success_and_other_keys_are_free(clock):
     backoff = Backoff(clock)
     fail(backoff, FREE_FAILURES + 3)
