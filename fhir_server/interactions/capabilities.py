@@ -13,6 +13,7 @@ import orjson
 
 from fhir_server import __version__
 from fhir_server.interactions.context import Operation, Outcome, Server
+from fhir_server.interactions.control_parameters import declared_controls
 from fhir_server.model.resource import Json
 from fhir_server.search.inclusion import ANY
 from fhir_server.search.registry import SearchParameter
@@ -159,10 +160,10 @@ def _searching(type: str, parameters: Parameters, reverse: Mapping[str, Sequence
 
 
 def _searching_all(parameters: Mapping[str, Parameters]) -> Json:
-    """The search parameters that every type has: what can be asked of all of them together."""
+    """What every search may say: the search parameters that all types have, and what shapes an answer."""
     first, *others = parameters.values()
     shared = [item for code, item in first.items() if all(code in known for known in others)]
-    return {"searchParam": [_parameter(item) for item in shared]}
+    return {"searchParam": [*(_parameter(item) for item in shared), *declared_controls()]}
 
 
 def _compartments(server: Server) -> Json:

@@ -38,7 +38,7 @@ class Inclusions:
             for parameter in self._parameters(source, code, reverse=reverse, iterate=iterate)
             if self._leads(parameter, target, reverse=reverse, iterate=iterate)
         ]
-        if not found:
+        if not found and (target or reverse or source != ANY):
             raise ValueError(self._nowhere(source, code, target))
         return found
 

@@ -10,6 +10,8 @@ from interaction_cases import BASE
 from test_operations import operation
 
 from fhir_server.interactions.capabilities import Forms, capabilities
+from fhir_server.search.control import INCLUSIONS, READERS
+from fhir_server.search.criteria import SPECIAL
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,16 @@ async def test_what_searches_can_do_is_declared(server, by_type):
     routes = (Row("GET", "", "search-system"), Row("GET", "{type}/{id}/{member}", "search-compartment"))
     few = (await statement(server))["rest"][0]
     assert few.keys().isdisjoint({"compartment", "searchParam"})
-    rest = (await statement(server, (*ROWS, *routes), "http://all"))["rest"][0]
+    whole = await statement(server, (*ROWS, *routes), "http://all")
+    assert server.validate(whole) == []
+    rest = whole["rest"][0]
     assert "http://hl7.org/fhir/CompartmentDefinition/patient" in rest["compartment"]
     assert len(rest["compartment"]) == 5
     assert {"_id", "_lastUpdated", "_tag"} <= {item["name"] for item in rest["searchParam"]}
+    controls = [item["name"] for item in rest["searchParam"] if "definition" not in item]
+    read = {*READERS, *INCLUSIONS, *SPECIAL} - {"_cursor", "_format", "_pretty", "_query"}
+    assert controls == sorted({*read, "_has"})
+    assert all(item["documentation"] for item in rest["searchParam"] if item["name"] in controls)
     patient = by_type({"rest": [rest]})["Patient"]
     assert {"*", "Patient:*"} <= set(patient["searchInclude"])
     assert {"*", "Provenance:target"} <= set(patient["searchRevInclude"])

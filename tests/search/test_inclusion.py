@@ -29,6 +29,7 @@ GOOD = [
     ("Slot", "_include", "Slot:*", ["> Slot.schedule"]),
     ("Slot", "_include", "*", ["> Slot.schedule"]),
     ("Slot", "_include", "*:*", ["> Slot.schedule"]),
+    ("Questionnaire", "_include", "*", []),
     ("Slot", "_include", "*:*:Schedule", ["> Slot.schedule Schedule"]),
     ("Location", "_include", "*:*:Organization", ["> Location.organization Organization"]),
     ("Location", "_include", "Location:*:Organization", ["> Location.organization Organization"]),

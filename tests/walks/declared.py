@@ -35,6 +35,28 @@ VALUES = {
 }
 """A value that fits each type of parameter; references and composites are made of the definition."""
 
+CONTROLS = {
+    "_contained": "both",
+    "_containedType": "contained",
+    "_count": "1",
+    "_elements": "meta",
+    "_explain": "true",
+    "_filter": f"_id eq {ID}",
+    "_has": ID,
+    "_include": "*:*",
+    "_list": ID,
+    "_revinclude": "List:item",
+    "_sort": "-_lastUpdated",
+    "_summary": "data",
+    "_total": "accurate",
+    "_type": "Patient,Task",
+}
+"""A value for each parameter that has no definition."""
+NAMES = {"_has": "_has:List:item:_id"}
+"""What stands in the address for a name that is no whole one."""
+TRIED = ("Patient", "Observation", "Questionnaire")
+"""The types that controls are tried on, besides the whole system."""
+
 
 @dataclass(slots=True)
 class Walk:
@@ -136,6 +158,16 @@ class Walk:
         if answer.get("url") != url:
             self.faults.append(f"SearchParameter/{id} is not {url}")
         return answer
+
+    async def control(self, code: str) -> None:
+        """A parameter without a definition, on the system and on types."""
+        if code not in CONTROLS:
+            self.faults.append(f"nobody knows what {code} is given")
+            return
+        name, value = NAMES.get(code, code), quote(CONTROLS[code])
+        for path in ("/fhir", *(() if code == "_type" else [f"/fhir/{type}" for type in TRIED])):
+            types = "&_type=Patient,Questionnaire" if path == "/fhir" and code != "_type" else ""
+            await self.found(path, f"{name}={value}{types}", name)
 
     async def includes(self, statement: Json) -> None:
         """Every include and reverse include of a resource type."""
@@ -309,7 +341,10 @@ async def system(walk: Walk, rest: Json) -> None:
         else:
             walk.faults.append(f"nobody knows how to {item['code']}")
     for item in rest.get("searchParam", ()):
-        await walk.found("/fhir", f"{item['name']}={quote(await walk.value(item))}", item["name"])
+        if "definition" in item:
+            await walk.found("/fhir", f"{item['name']}={quote(await walk.value(item))}", item["name"])
+        else:
+            await walk.control(item["name"])
     for url in rest.get("compartment", ()):
         definition = await walk.expect({200}, "GET", f"/fhir/CompartmentDefinition/{url.rpartition('/')[2]}")
         owner = definition.get("code")

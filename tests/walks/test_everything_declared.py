@@ -98,6 +98,16 @@ FALSE: dict[str, Callable[[Json], None]] = {
 }
 
 
+async def test_a_false_control_is_found(walk: Walk) -> None:
+    for name in ("_banana", "_query"):
+        await walk.control(name)
+        assert walk.faults == [f"nobody knows what {name} is given"]
+        walk.faults.clear()
+    await walk.found("/fhir/Patient", "_count=1", "_sort")
+    assert len(walk.faults) == 1
+    walk.faults.clear()
+
+
 async def test_a_false_declaration_is_found(walk: Walk) -> None:
     patient = next(item for item in (await statement(walk))["resource"] if item["type"] == "Patient")
     for step, lie in FALSE.items():
