@@ -70,7 +70,8 @@ def spoken(family: str, given: str) -> tuple[Reading, ...]:
 
 
 def _usual(text: str) -> Reading:
-    """pypinyin is loaded when the first Chinese name is met: it costs 150 ms."""
+    """pypinyin is loaded when the first Chinese name is met: it costs 170 ms and 54 MB, and holds the interpreter for
+    110 ms in one piece, in a thread too; a server that never meets one does not pay."""
     from pypinyin import Style, lazy_pinyin
 
     return tuple(lazy_pinyin(text, style=Style.NORMAL, errors="ignore", v_to_u=False))
