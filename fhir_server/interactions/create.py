@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fhir_server.interactions.conditional import find_one, parse_criteria
 from fhir_server.interactions.context import Outcome, Server
-from fhir_server.interactions.write import accept, corridor
+from fhir_server.interactions.write import accept, corridor, early_values
 from fhir_server.model.resource import Resource
 from fhir_server.security.caller import Caller
 
@@ -31,9 +31,10 @@ async def create(
     criteria = None
     if if_none_exist is not None:
         criteria = await parse_criteria(server, caller, resource.type, if_none_exist, base)
+    values = early_values(server, resource)
     async with corridor(server, caller) as writing:
         existing = await find_one(writing.transaction, criteria) if criteria else None
         if existing is not None:
             return Outcome(200, existing)
-        record = await writing.put(resource, server.new_id(), None, method="POST")
+        record = await writing.put(resource, server.new_id(), None, method="POST", values=values)
     return Outcome(201, record, issues=(*warnings, *writing.issues))

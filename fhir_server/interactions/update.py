@@ -16,8 +16,9 @@ from fhir_server.interactions.conditional import (
     require_match,
 )
 from fhir_server.interactions.context import Outcome, Server
-from fhir_server.interactions.write import Corridor, accept, corridor, require_id
+from fhir_server.interactions.write import Corridor, accept, corridor, early_values, require_id
 from fhir_server.model.resource import Json, Resource
+from fhir_server.search.index import IndexValues
 from fhir_server.search.query import Query
 from fhir_server.security.caller import Caller
 
@@ -48,9 +49,12 @@ async def update(
         await parse_criteria(server, caller, resource.type, criteria, base) if criteria is not None else None
     )
     known = require_own_id(resource, id) if query is None else None
+    values = early_values(server, resource)
     async with corridor(server, caller, operation=operation, parameters=parameters) as writing:
         target = known or await _named_by(writing, query, resource.data)
-        outcome = await put_current(writing, resource, target, if_match=if_match, if_none_match=if_none_match)
+        outcome = await put_current(
+            writing, resource, target, if_match=if_match, if_none_match=if_none_match, values=values
+        )
     return msgspec.structs.replace(outcome, issues=(*warnings, *writing.issues))
 
 
@@ -74,15 +78,17 @@ async def put_current(
     if_match: str | None = None,
     if_none_match: str | None = None,
     method: str = "PUT",
+    values: IndexValues | None = None,
 ) -> Outcome:
-    """Write ``resource`` over the current version of ``id`` in an open corridor, when the preconditions hold.
+    """Write ``resource`` over the current version of ``id`` in an open corridor, when the preconditions hold;
+    ``values`` as in ``Corridor.put``.
 
     200, or 201 when it was not here (never, or deleted). Raises PreconditionFailed and as ``Corridor.put``.
     """
     before = await writing.transaction.read(resource.type, id)
     version = await require_match(writing.server, writing.caller, if_match, before)
     require_absent(if_none_match, before)
-    record = await writing.put(resource, id, before, method=method, if_match=version)
+    record = await writing.put(resource, id, before, method=method, if_match=version, values=values)
     return Outcome(201 if before is None or before.deleted else 200, record)
 
 

@@ -20,6 +20,7 @@ from fhir_server.interactions.contained import MARK, keep_contained
 from fhir_server.interactions.context import Act, Change, Server
 from fhir_server.interactions.references import Pointer, literal_references, require_targets
 from fhir_server.model.resource import Json, Resource
+from fhir_server.search.index import IndexValues
 from fhir_server.security.access import check_access
 from fhir_server.security.caller import Caller
 from fhir_server.store import Record, Transaction
@@ -75,6 +76,12 @@ def require_same_type(resource: Resource, type: str | None) -> None:
         )
 
 
+def early_values(server: Server, resource: Resource) -> IndexValues | None:
+    """The index values of ``resource``, made before the turn to write: while the disk takes what others wrote, there is
+    time for it. None when they depend on the id that it will have: contained resources are addressed by it."""
+    return None if "contained" in resource.data else server.extract(resource.data)
+
+
 @dataclass(slots=True)
 class Corridor:
     """One store transaction and what is written in it.
@@ -104,8 +111,10 @@ class Corridor:
         method: str,
         if_match: int | None = None,
         cause: Change | None = None,
+        values: IndexValues | None = None,
     ) -> Record:
-        """Keep ``resource``, whose content has been accepted, as the version after ``before``.
+        """Keep ``resource``, whose content has been accepted, as the version after ``before``; ``values`` are its
+        index values, when they are known already.
 
         Runs its type's rules and writes what they add. Raises what they raise, and Unprocessable
         with the errors they return.
@@ -117,9 +126,9 @@ class Corridor:
         await self._run_rules(resource.type, change)
         if change.replacement is not None:
             require_valid(self.server.validate(change.replacement.data))
-            kept = change.replacement.stamped(id, version, updated)
+            kept, values = change.replacement.stamped(id, version, updated), None
         record = Record(kept.type, id, version, updated, method, kept.raw)
-        await self.transaction.put(record, self.server.extract(kept.data))
+        await self.transaction.put(record, values or self.server.extract(kept.data))
         if "contained" in kept.data or (before is not None and MARK in before.content):
             await keep_contained(self.transaction, self.server.extract, record, before)
         if self.server.reference_check:

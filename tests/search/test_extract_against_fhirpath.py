@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from search_cases import BASE_URL, ZONE
 
 from fhir_server.definitions import Definitions
 from fhir_server.fhirpath import Expression, Model, Node, compile_expression
+from fhir_server.model.resource import Resource
 from fhir_server.search.branches import Emitters
 from fhir_server.search.contained import inside_key
 from fhir_server.search.extract import Extractor
@@ -105,6 +108,12 @@ def test_the_comparison_can_fail(definitions: Definitions, registry: Registry) -
     assert any("gender" in text for text in found)
 
 
+def contents(values: IndexValues) -> Payload:
+    """All rows, in whatever order."""
+    rows = (values.tokens, values.references, values.uris, values.strings, values.dates, values.numbers)
+    return values.date, *map(Counter, (*rows, values.composites, values.positions))
+
+
 def examples(pack: Path) -> Iterator[dict[str, Any]]:
     with tarfile.open(pack, "r:xz") as archive:
         for member in archive:
@@ -126,5 +135,9 @@ def test_every_official_example_gives_the_same_rows_both_ways(
     for resource in examples(pack):
         seen.add(resource["resourceType"])
         found += differences(slow, extract, registry, resource)
+        if "contained" not in resource:  # their addresses begin with the id
+            # Writing relies on it: values are made before the id and the version are known.
+            kept = Resource.parse(orjson.dumps(resource)).stamped("another", 7, 1_700_000_000_000_000)
+            assert contents(extract(kept.data)) == contents(extract(resource))
     assert found == []
     assert len(seen) > 120

@@ -78,7 +78,7 @@ class SqliteTransaction:
             else:
                 self._undo()
         finally:
-            self._writer.turn.release()
+            self._writer.leave(self._group)
         if error is None:
             await self._writer.committed(waiting)
 

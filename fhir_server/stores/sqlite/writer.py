@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -21,6 +21,7 @@ from fhir_server.stores.sqlite.checkpoint import Checkpoints
 from fhir_server.stores.sqlite.faults import is_busy, unavailable
 from fhir_server.stores.sqlite.queue import Queue
 from fhir_server.stores.sqlite.symbols import Symbols
+from fhir_server.stores.sqlite.turn import Turn
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ class Writer:
     def __init__(
         self, connect: Callable[[], sqlite3.Connection], checkpoints: Checkpoints, *, wait_for_disk: bool
     ) -> None:
-        self.turn = asyncio.Lock()
+        self.turn = Turn()
         self.commits = Commits()
         self.connection = connect()
         self.symbols = Symbols(self.connection)
@@ -92,7 +93,8 @@ class Writer:
         self._checkpoints = checkpoints
         self._wait_for_disk = wait_for_disk
         self._group: Group | None = None
-        self._committing: asyncio.Task[None] | None = None
+        self._committing: set[asyncio.Task[None]] = set()
+        self._half = 1
         self._thread = ThreadPoolExecutor(1, "fhir-commit")
         self._waiting = 0
         self._seen = -1
@@ -146,9 +148,22 @@ class Writer:
         if self._group is None:
             await self._begin()
             self._group = group = Group()
-            self._committing = asyncio.get_running_loop().create_task(self._commit(group))
+            self._in_background(self._commit(group))
             return group
         return self._group
+
+    def leave(self, group: Group) -> None:
+        """End the turn of a member of ``group``. When half of all who write are in it, it is committed before others
+        come: these get ready, and are answered, while the disk works for the first half."""
+        if group is self._group and len(group.waiting) >= self._half:
+            self._in_background(self._commit_in_turn(group))
+        else:
+            self.turn.release()
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._committing.add(task)
+        task.add_done_callback(self._committing.discard)
 
     def join_commit(self, group: Group) -> Waiting:
         """To be called in the turn: what to wait for after it."""
@@ -259,9 +274,15 @@ class Writer:
         return found
 
     async def _commit(self, group: Group) -> None:
-        async with self.turn:
+        await self.turn.acquire()
+        await self._commit_in_turn(group)
+
+    async def _commit_in_turn(self, group: Group) -> None:
+        try:
             if group is self._group:
                 await self._finish(group)
+        finally:
+            self.turn.release()
 
     async def _finish(self, group: Group) -> None:
         self._group = None
@@ -269,6 +290,7 @@ class Writer:
         try:
             error = await self._end(group)
         finally:
+            self._half = (len(group.waiting) + self._waiting + 1) // 2
             group.finish(error)
         if group.written:
             self._checkpoints.dirty()
