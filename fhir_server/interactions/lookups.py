@@ -46,7 +46,7 @@ async def parse_search(
 
     ``contained``: it may also be about contained resources.
     """
-    lookups = Lookups(server.definitions.terminology(), stored=True)
+    lookups: Lookups | None = None
     now: datetime | None = None
     for _ in range(MOST):
         try:
@@ -60,9 +60,11 @@ async def parse_search(
                 base_url=base or None,
                 now=now,
                 lookups=lookups,
+                stored=True,
             )
             return query if contained else _require_plain(query)
         except NotFetched as missing:
+            lookups = lookups or Lookups(server.definitions.terminology(), stored=True)
             now = now or server.now()  # what is fetched for "about now" is asked for again
             asking = Asking(server, caller, reading, base)
             lookups.keep(missing.wanted, await _fetched(asking, missing.wanted))

@@ -37,6 +37,9 @@ SLOW = 1.0
 """Requests that take longer (seconds) are logged at ``info`` even when they succeed."""
 _HOST_CHARACTERS = (ascii_letters + digits + "-.:[]").encode()
 MOST_BASES = 256
+SHORT = 64
+MOST_SHORT = 512
+"""How many paths of at most SHORT bytes are remembered with their rows; R4 has 146 types."""
 
 
 class Endpoint:
@@ -61,6 +64,7 @@ class Endpoint:
         self._max_body = max_body
         self._routes = table()
         self._types = server.definitions.resource_types
+        self._short: dict[bytes, tuple[list[str], Mapping[str, Route]]] = {}
         self._bases: dict[tuple[str, bytes], str] = {}
         self._request_ids = RequestIds()
         self._log = structlog.get_logger("fhir_server.rest").bind()
@@ -113,8 +117,7 @@ class Endpoint:
 
     async def answer(self, request: Request) -> Reply:
         """Find the route, find out who asks, call the interaction, form the reply. Raises FhirError."""
-        segments = split_path(request.path)[1:]
-        methods = self._routes.get(shape_of(segments), {})
+        segments, methods = self._find(request.path)
         route = methods.get(request.method)
         if route is None or not route.open:
             request.caller = await self._admit(request.headers.get(b"authorization"))
@@ -124,6 +127,22 @@ class Endpoint:
         request.base = self._base_url or self._base_of(request)
         request.read_query()
         return route.reply(request, await route.call(request))
+
+    def _find(self, path: bytes) -> tuple[list[str], Mapping[str, Route]]:
+        """The segments after ``/fhir`` and the rows that they lead to. Few paths are as short as that of a type, and
+        those are asked for again and again."""
+        if path.count(b"/") > 2 or len(path) > SHORT:
+            return self._looked_up(path)
+        known = self._short.get(path)
+        if known is None:
+            known = self._looked_up(path)
+            if known[1] and len(self._short) < MOST_SHORT:
+                self._short[path] = known
+        return known
+
+    def _looked_up(self, path: bytes) -> tuple[list[str], Mapping[str, Route]]:
+        segments = split_path(path)[1:]
+        return segments, self._routes.get(shape_of(segments), {})
 
     def _place(self, request: Request, route: Route, segments: list[str]) -> None:
         """Give the request what its path names. Raises NotFound for an unknown type."""

@@ -37,12 +37,14 @@ def parse_query(
     base_url: str | None = None,
     now: datetime | None = None,
     lookups: Lookups | None = None,
+    stored: bool = False,
 ) -> Query:
     """The search of ``type`` (None: of the types that ``_type`` names, else of all) that ``pairs`` ask for, in
     ``compartment`` only when there is one.
 
     ``zone`` is that of dates without one, ``base_url`` this server's address, ``now`` what ``ap`` measures
-    dates from (None: the clock), ``lookups`` what other resources say (None: what definitions and profiles say).
+    dates from (None: the clock), ``lookups`` what other resources say (None: what definitions and profiles say, and
+    ``stored`` ones when they are fetched).
     Raises InvalidSearch with an issue for every fault, and NotFetched. ``lenient`` leaves out parameters that are
     unknown or not supported, and lists them in ``ignored``; a wrong modifier or value is a fault all the same,
     because without it the answer would say something else than was asked.
@@ -52,7 +54,7 @@ def parse_query(
     if query is None:
         require_few(pairs)
         moment = time.time() if now is None else now.timestamp()
-        lookups = lookups or Lookups(registry.definitions.terminology())
+        lookups = lookups or Lookups(registry.definitions.terminology(), stored=stored)
         reading = Reading(registry.definitions, zone, base_url, int(moment * 1_000_000), lookups)
         types = (type,) if type is not None else named_types(registry, pairs, compartment)
         parser = _Parser(registry, types, reading, lenient)
