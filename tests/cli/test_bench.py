@@ -41,6 +41,13 @@ def test_the_sample_is_valid():
     assert 1200 < len(made[1]) < 1800
 
 
+def test_a_row_that_does_not_exist_is_refused_before_anything_is_measured():
+    done = CliRunner().invoke(app, ["bench", "--only", "raed", "--only", "create"])
+    assert done.exit_code == 2
+    assert "raed" in done.output
+    assert "search-patient-code" in done.output
+
+
 @pytest.mark.parametrize(
     ("plan", "wrong"),
     [

@@ -14,7 +14,7 @@ import orjson
 import typer
 
 from fhir_server.cli.bench.report import Figures, print_figures
-from fhir_server.cli.bench.run import run_bench
+from fhir_server.cli.bench.run import NAMES, run_bench
 from fhir_server.cli.bench.stores import mongo_databases, sqlite_file
 
 
@@ -42,8 +42,12 @@ def bench(
     ] = False,
 ) -> None:
     """Measure this server on this machine."""
+    rows = tuple(only or ())
+    if unknown := set(rows).difference(NAMES):
+        raise typer.BadParameter(
+            f"there is no row {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}", param_hint="--only"
+        )
     with tempfile.TemporaryDirectory(prefix="fhir-bench-") as folder:
-        rows = tuple(only or ())
         stores = mongo_databases(mongodb) if mongodb else sqlite_file
         figures = run_bench(
             Path(folder), seconds, patients, rows, packs, large=large, workers=workers, stores=stores

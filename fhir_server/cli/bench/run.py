@@ -28,6 +28,8 @@ from fhir_server.cli.targets import fetch_token
 
 IMPORT = "import"
 BARE = "bare-gathered"
+NAMES = (*ROWS, IMPORT, *SEARCHES, COPY, LARGE, *FIRST_PAGES)
+"""All rows, in the order of measuring; the yardsticks are always measured."""
 WARM_UP_S = 1.0
 
 
