@@ -23,6 +23,7 @@ from uuid_utils import uuid7
 import fhir_server.interactions.operations
 import fhir_server.referral.operations
 from fhir_server.definitions import load_definitions
+from fhir_server.ending import end
 from fhir_server.errors import StoreAway, StoreUnavailable
 from fhir_server.identity import local_numbers
 from fhir_server.inbound import http, journal
@@ -441,9 +442,7 @@ async def _indexing(server: Server) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await end(task)
 
 
 def _share(store: opening.Engine, indexer: Indexer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any, Protocol
 
 import httpx
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fhir_server.cli.failures import UsageFault
 from fhir_server.cli.targets import HttpTarget
+from fhir_server.ending import end
 from fhir_server.errors import StoreUnavailable
 from fhir_server.interactions.indexing.indexer import Indexer
 from fhir_server.interactions.indexing.report import report
@@ -92,9 +93,7 @@ class Local:
             try:
                 yield Local(server.indexer)
             finally:
-                work.cancel()
-                with suppress(asyncio.CancelledError):
-                    await work
+                await end(work)
 
     async def ask(self, types: Sequence[str], urls: Sequence[str]) -> Json:
         """See Place. Raises UsageFault for what is not known."""

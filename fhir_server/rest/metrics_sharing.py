@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from fhir_server.ending import end
 from fhir_server.rest.metrics import Counted, RequestMetrics
 from fhir_server.store import Commits
 
@@ -72,7 +73,5 @@ async def sharing(folder: Path, number: int, commits: Commits) -> AsyncIterator[
     try:
         yield metrics
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await end(task)
         metrics.tell()

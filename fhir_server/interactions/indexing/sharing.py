@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from fhir_server.ending import end
 from fhir_server.errors import FhirError, StoreUnavailable
 from fhir_server.interactions.indexing.in_force import TYPE as PARAMETER_TYPE
 from fhir_server.interactions.indexing.jobs import COMPLETE_TYPE
@@ -78,9 +79,7 @@ class Sharing:
                 await self._indexer.stirred()
                 await self._work()
         finally:
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
+            await end(looking)
 
     async def _work(self) -> None:
         if not self._indexer.has_jobs:

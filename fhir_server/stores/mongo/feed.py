@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pymongo.errors import PyMongoError
 
+from fhir_server.ending import end
 from fhir_server.errors import StoreUnavailable
 from fhir_server.stores.mongo.connection import Connection, Document
 from fhir_server.stores.mongo.history import reached
@@ -54,9 +55,7 @@ class Feed:
     async def close(self) -> None:
         """Follow no more."""
         if self._following is not None:
-            self._following.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._following
+            await end(self._following)
 
     async def _follow(self) -> None:
         while True:

@@ -18,6 +18,7 @@ from bson import Binary
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
+from fhir_server.ending import end
 from fhir_server.stores.mongo.connection import Connection
 
 EVERY: Final = 1.0
@@ -58,9 +59,7 @@ class Presence:
         """Be gone."""
         if self._telling is None:
             return
-        self._telling.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._telling
+        await end(self._telling)
         with suppress(PyMongoError):
             await self._servers.delete_one({"_id": self._id})
 
