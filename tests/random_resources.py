@@ -168,11 +168,11 @@ def _stem(path: str, name: str) -> str:
 
 
 @st.composite
-def stocks(draw: st.DrawFn) -> dict[tuple[str, str], Json]:
+def stocks(draw: st.DrawFn, types: tuple[str, ...] = TYPES, least: int = 3) -> dict[tuple[str, str], Json]:
     """Up to three resources of each type, by (type, id)."""
     keys = draw(
         st.lists(
-            st.tuples(st.sampled_from(TYPES), st.sampled_from(IDS)), unique=True, min_size=3, max_size=10
+            st.tuples(st.sampled_from(types), st.sampled_from(IDS)), unique=True, min_size=least, max_size=10
         )
     )
     return {(type, id): {"resourceType": type, "id": id, **draw(content(type))} for type, id in keys}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from as_if_large import SQLITE, as_if_large
 from contract_kit import extract
 
 from fhir_server.search.index import IndexValues
 from fhir_server.store import Store
 from fhir_server.stores.mongo.store import MongoStore
-from fhir_server.stores.sqlite import choice, relations, sorting
-from fhir_server.stores.sqlite.conditions import term
 from fhir_server.stores.sqlite.store import SqliteStore
 
 Extract = Callable[[str, bytes], IndexValues]
@@ -34,26 +33,14 @@ ENGINES: Mapping[str, tuple[str, Open]] = {
     "mongo": ("mongo_url", open_mongo),
 }
 """Name → the fixture that says where a database of a test may be, and what opens it there."""
-LIMITS = {
-    choice: {"FEW": 1, "MANY": 2},
-    relations: {"NAMED": 0, "REFERRING": 0},
-    sorting: {"SORTED_WHOLE": 1, "SORTED_COSTLY": 1, "MANY": 2},
-    term: {"SEVERAL": 1},
-}
-"""The numbers that decide how a search is done, so small that a few resources are a large database."""
 
 
 @pytest.fixture(params=ENGINES)
-def open_engine(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Extract], Awaitable[Store]]:
+def open_engine(request: pytest.FixtureRequest) -> Iterator[Callable[[Extract], Awaitable[Store]]]:
     """Opens the engine's database of this test; again after ``close`` it is the same one."""
-    if request.param.endswith("as-if-large"):
-        for module, limits in LIMITS.items():
-            for name, limit in limits.items():
-                monkeypatch.setattr(module, name, limit)
     place, engine = ENGINES[request.param]
-    return lambda extract: engine(request.getfixturevalue(place), extract)
+    with as_if_large(*([SQLITE] if request.param.endswith("as-if-large") else [])):
+        yield lambda extract: engine(request.getfixturevalue(place), extract)
 
 
 @pytest.fixture

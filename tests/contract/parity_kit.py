@@ -14,8 +14,11 @@ from typing import Any
 
 import httpx
 import orjson
+import pytest
+from moving_clock import Clock
 
 from fhir_server.app import build
+from fhir_server.interactions.context import Server
 from fhir_server.settings import Settings
 
 Json = dict[str, Any]
@@ -57,11 +60,16 @@ class Answer:
 
 @dataclass
 class Side:
-    """One of the servers: ``http`` asks it through ``transport``; ``ids`` gives the ids of the request under way."""
+    """One of two: ``http`` asks ``server`` through ``transport``; ``ids`` gives the ids of the request under way."""
 
     http: httpx.AsyncClient
     transport: httpx.AsyncBaseTransport
     ids: Ids
+    server: Server
+
+    def forget(self) -> None:
+        """Forget searches that were parsed before, and with them what was worked out for them."""
+        self.server.parameters.remembered.forget()
 
     async def ask(self, request: Request, number: int) -> Answer:
         """Its answer to ``request``, the one with this ``number``."""
@@ -108,11 +116,15 @@ class Ids:
 
 @dataclass
 class Pair:
-    """Asks both sides. ``number`` counts the requests."""
+    """Asks both sides. ``number`` counts the requests; since ``held`` the stock of the example under way is there."""
 
     sides: tuple[Side, Side]
-    clock: Any
+    clock: Clock
     number: int = 0
+    held: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.held = self.clock()
 
     async def ask(self, request: Request) -> Answer:
         """What both answer. Raises AssertionError when they do not agree."""
@@ -144,6 +156,29 @@ def _following(request: Request, url: str) -> Request:
     return Request("GET", url.removeprefix(BASE), None, request.headers)
 
 
+class Unjudged:
+    """Instead of the validator: random resources need not be valid."""
+
+    def __init__(self, definitions: object) -> None:
+        pass
+
+    def validate(self, data: Json) -> list[Any]:
+        return []
+
+
+@asynccontextmanager
+async def running_pair(folder: Path, mongo_url: str) -> AsyncIterator[Pair]:
+    """A server on a SQLite file in ``folder`` and one on a MongoDB database, which validate nothing."""
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fhir_server.app.Validator", Unjudged)
+        async with (
+            running(f"sqlite:///{folder}/parity.db", clock) as one,
+            running(mongo_url, clock) as other,
+        ):
+            yield Pair((one, other), clock)
+
+
 @asynccontextmanager
 async def running(store: str, now: Callable[[], datetime]) -> AsyncIterator[Side]:
     """A server on ``store``, without doors but ASGI; whoever asks may do everything."""
@@ -153,4 +188,4 @@ async def running(store: str, now: Callable[[], datetime]) -> AsyncIterator[Side
     async with build(settings, now=now, new_id=ids).running() as app:
         transport = httpx.ASGITransport(app.asgi)
         async with httpx.AsyncClient(transport=transport, base_url=BASE, trust_env=False) as http:
-            yield Side(http, transport, ids)
+            yield Side(http, transport, ids, app.server)

@@ -9,7 +9,8 @@ from urllib.parse import quote, urlencode
 
 from hypothesis import strategies as st
 from parity_kit import Request
-from random_resources import CODES, IDS, SYSTEMS, TYPES, content
+from random_resources import CODES, IDS, SYSTEMS, content
+from random_resources import TYPES as RANDOM
 from test_search_property import Searches, registry
 
 Json = dict[str, Any]
@@ -17,6 +18,8 @@ Pairs = list[tuple[str, str]]
 
 # ── writes ────────────────────────────────────────────────────────────────────
 
+TYPES = (*RANDOM, "Location", "List")
+"""What is written: besides what is random anyway something that is somewhere, and something that lists others."""
 TYPE, ID = st.sampled_from(TYPES), st.sampled_from(IDS)
 KEYS = st.builds("{}/{}".format, TYPE, ID)
 CRITERIA = st.one_of(
@@ -117,6 +120,16 @@ WRITES = st.one_of(
     st.builds(lambda key, tag: Write("DELETE", key, if_match=tag), KEYS, TAGS),
     st.builds(lambda key, how, tag: Write("PATCH", key, patch=how, if_match=tag), KEYS, PATCHES, TAGS),
 )
+
+
+@st.composite
+def disturbances(draw: st.DrawFn, type: str) -> Request:
+    """A write of a resource of ``type``."""
+    id = draw(ID)
+    data = draw(st.one_of(st.none(), _resource(type, id)))
+    return Write("PUT" if data else "DELETE", f"{type}/{id}", data).alone()
+
+
 ERASURES = st.one_of(
     st.builds("{}/_history{}".format, KEYS, st.sampled_from(("", "/1", "/2"))).map(
         lambda url: Request("DELETE", url)
@@ -236,17 +249,20 @@ EVERYTHING = st.sampled_from(
 )
 
 
+MINUTE = "MINUTE0"
+"""Stands in a URL for the minute of the first moment (see ``parity_examples``)."""
+
+
 @st.composite
 def histories(draw: st.DrawFn, moments: list[str]) -> Request:
     """Of a resource, a type or everything; that of everything since the first of ``moments``: the erasures of earlier
     examples stay out of it."""
     path = draw(st.one_of(KEYS, TYPE, st.just("")))
-    minute = f"{moments[0][:16]}Z"
     limits = draw(
         st.one_of(
             st.just([("_since", moments[0])] if not path else []),
             st.sampled_from(moments).map(lambda moment: [("_since", moment)]),
-            st.sampled_from([*moments, minute]).map(lambda moment: [("_at", moment), ("_since", moments[0])]),
+            st.sampled_from([*moments, MINUTE]).map(lambda moment: [("_at", moment), ("_since", moments[0])]),
         )
     )
     count = draw(st.sampled_from([[("_count", "1")], [("_count", "3")], []]))
