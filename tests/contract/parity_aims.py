@@ -32,7 +32,7 @@ def _request(about: Facts, path: str, pairs: Pairs) -> Request:
     given = {name for name, _ in pairs}
     if "_history" not in path and "$" not in path:
         pairs = [*pairs, *(pair for pair in about.choose(MANNERS) if pair[0] not in given)]
-    return Request("GET", f"{path}?{urlencode(pairs, quote_via=quote)}")
+    return Request("GET", f"{path}?{urlencode(pairs, quote_via=quote)}".rstrip("?"))
 
 
 KINDS: Mapping[str, Callable[[Facts], Aim | None]] = {

@@ -24,7 +24,6 @@ from parity_kit import Pair, Request
 from parity_requests import (
     CHANGES,
     EVERYTHING,
-    TYPE,
     TYPES,
     bundle,
     disturbances,
@@ -86,14 +85,15 @@ def examples_of(draw: st.DrawFn, stock: Stock) -> Example:
     get = EVERYTHING.map(lambda url: Request("GET", url))
     question = st.one_of(*[searches(resources, moments)] * 3, *[histories(moments)] * 2, reads(), get)
     others = [(draw(question), draw(BETWEEN)) for _ in range(4)]
-    between = {kind: draw(disturbances(_type_of(draw, aim.url))) for kind, aim in asked.items()}
+    writes = {type: draw(disturbances(type)) for type in TYPES}
+    between = {kind: writes[_type_of(aim.url)] for kind, aim in asked.items()}
     return Example(stock, is_large, asked, steps, between, others)
 
 
-def _type_of(draw: st.DrawFn, url: str) -> str:
-    """The type that ``url`` is about, or any."""
+def _type_of(url: str) -> str:
+    """The type that ``url`` is about, or one that is in every record."""
     last = url.partition("?")[0].rpartition("/")[2]
-    return last if last in TYPES else draw(TYPE)
+    return last if last in TYPES else "Observation"
 
 
 def indexed(stock: Stock) -> list[Indexed]:
@@ -124,7 +124,7 @@ async def play(pair: Pair, example: Example) -> None:
     """Raises AssertionError when the two servers of ``pair`` differ in any answer."""
     await hold(pair, example.stock)
     moments = [pair.clock()]
-    with searching(pair, example):
+    with searching(pair, is_large=example.is_large):
         await ask_aims(pair, example.aims, moments, surely=True)
         for step in example.steps:
             await _change(pair, step)
@@ -138,10 +138,11 @@ async def play(pair: Pair, example: Example) -> None:
             _tell(event, f"asked: {pages[0].status}, {min(len(pages), 3)} pages")
 
 
-def searching(pair: Pair, example: Example) -> ExitStack:
-    """Have the engines search as ``example`` wants it; nothing is remembered of searches that were done otherwise."""
+def searching(pair: Pair, *, is_large: bool) -> ExitStack:
+    """Have the engines search as in a large database, or as they are; nothing is remembered of searches that were done
+    otherwise."""
     stack = ExitStack()
-    if example.is_large:
+    if is_large:
         stack.enter_context(as_if_large.as_if_large(as_if_large.SQLITE, as_if_large.MONGO))
     for side in pair.sides:
         side.forget()

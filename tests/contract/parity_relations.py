@@ -152,4 +152,5 @@ def history(about: Facts) -> Aim | None:
 def everything(about: Facts) -> Aim | None:
     """The whole record of a patient."""
     patient = about.choose(link.target for link in about.links if link.target.type == "Patient")
-    return (f"Patient/{patient.id}/$everything", [("_count", "5")]) if patient else None
+    pairs = about.choose(([], [], [("_count", "6")]))
+    return (f"Patient/{patient.id}/$everything", pairs) if patient else None
