@@ -46,6 +46,10 @@ KEY = re.compile(r'"fullUrl":"http://fhir.test/fhir/((?:' + "|".join(TYPES) + r'
 REFERENCE = re.compile(rb'"reference":"([A-Z][A-Za-z]+)/r([0-9])"')
 
 
+LONGEST = 20_000
+"""Characters that are shown of an example; hypothesis warns of 30,000 instead of telling what failed."""
+
+
 @dataclass(frozen=True)
 class Example:
     """``aims`` (kind → search, see ``parity_aims``) are asked before ``steps``, and after them with what is written
@@ -58,6 +62,15 @@ class Example:
     steps: Sequence[Step]
     between: dict[str, Request]
     others: Sequence[tuple[Request, Sequence[Step]]]
+
+    def __repr__(self) -> str:
+        """Short enough for people: what is asked is told by notes, what failed by the AssertionError."""
+        large = "as if large, " if self.is_large else ""
+        text = f"{large}stock {orjson.dumps(list(self.stock.values())).decode()}, steps {self.steps}"
+        return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
 
 
 # ── drawing ───────────────────────────────────────────────────────────────────
@@ -122,6 +135,7 @@ def completed(stock: Stock, id: str) -> Stock:
 
 async def play(pair: Pair, example: Example) -> None:
     """Raises AssertionError when the two servers of ``pair`` differ in any answer."""
+    _tell(note, repr(example))
     await hold(pair, example.stock)
     moments = [pair.clock()]
     with searching(pair, is_large=example.is_large):

@@ -84,16 +84,20 @@ class Facts:
         return self._draw(st.sampled_from(choices)) if choices else None
 
     @cached_property
-    def facts(self) -> list[Fact]:
-        """All values that have something to say."""
+    def all_facts(self) -> list[Fact]:
+        """All values."""
         return [
             Fact(each, parameter, row)
             for each in self.resources
             for parameter in registry().parameters(each.type).values()
             if parameter.column is None
             for row in dict.fromkeys(rows_of(parameter, each.values))
-            if may_be_asked(parameter, row)
         ]
+
+    @cached_property
+    def facts(self) -> list[Fact]:
+        """All values that may be asked for."""
+        return [fact for fact in self.all_facts if may_be_asked(fact.parameter, fact.row)]
 
     @cached_property
     def plain(self) -> dict[tuple[str, str], list[Fact]]:
@@ -203,7 +207,11 @@ def _comparisons(row: Any) -> list[tuple[str, str]]:
             return [("eq", f"{type}/{id}"), ("pr", "true")]
         case DateRow(_, low, high, _) if abs(low) < FAR and abs(high) < FAR:
             first = EPOCH + timedelta(seconds=low // 1_000_000)
-            return [("ge", f"{first:%Y-%m-%d}"), ("gt", f"{first.year - 2}"), ("po", f"{first.year}")]
+            return [
+                ("ge", f"{first:%Y-%m-%d}"),
+                ("gt", f"{first.year - 2}"),
+                ("po", f"{first:%Y-%m-%dT%H:%M:%SZ}"),
+            ]
         case NumberRow(_, low, high, _, _, _) if low == high:
             return [(operator, repr(low)) for operator in ("eq", "ge", "le")]
     return []

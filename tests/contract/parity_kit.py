@@ -18,7 +18,6 @@ import pytest
 from moving_clock import Clock
 
 from fhir_server.app import build
-from fhir_server.interactions.context import Server
 from fhir_server.settings import Settings
 
 Json = dict[str, Any]
@@ -60,16 +59,15 @@ class Answer:
 
 @dataclass
 class Side:
-    """One of two: ``http`` asks ``server`` through ``transport``; ``ids`` gives the ids of the request under way."""
+    """One of the servers: ``http`` asks it through ``transport``; ``ids`` gives the ids of the request under way.
+
+    ``forget`` makes it forget the searches that were parsed before, and with them what was worked out for them.
+    """
 
     http: httpx.AsyncClient
     transport: httpx.AsyncBaseTransport
     ids: Ids
-    server: Server
-
-    def forget(self) -> None:
-        """Forget searches that were parsed before, and with them what was worked out for them."""
-        self.server.parameters.remembered.forget()
+    forget: Callable[[], None]
 
     async def ask(self, request: Request, number: int) -> Answer:
         """Its answer to ``request``, the one with this ``number``."""
@@ -188,4 +186,4 @@ async def running(store: str, now: Callable[[], datetime]) -> AsyncIterator[Side
     async with build(settings, now=now, new_id=ids).running() as app:
         transport = httpx.ASGITransport(app.asgi)
         async with httpx.AsyncClient(transport=transport, base_url=BASE, trust_env=False) as http:
-            yield Side(http, transport, ids, app.server)
+            yield Side(http, transport, ids, app.server.parameters.remembered.forget)

@@ -76,7 +76,7 @@ def present(about: Facts) -> Aim | None:
 
 def missing(about: Facts) -> Aim | None:
     """That it has no value where others of its type have one."""
-    given = {(fact.of.type, fact.of.id, fact.code) for fact in about.facts}
+    given = {(fact.of.type, fact.of.id, fact.code) for fact in about.all_facts}
     codes = dict.fromkeys((type, code) for type, _, code in sorted(given))
     logical = {(fact.of.type, fact.of.id, fact.code) for fact in _logical(about)}
     without = [

@@ -38,7 +38,7 @@ def patience() -> Iterator[None]:
         yield
 
 
-@same_examples(16)
+@same_examples(24)
 @given(example=examples())
 async def test_the_engines_answer_the_same(pair: Pair, example: Example) -> None:
     await play(pair, example)
