@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from fhir_server import ending
 from fhir_server.ending import end
 
 
@@ -22,12 +21,11 @@ async def _deaf(times: int) -> str:
 
 
 @pytest.mark.parametrize("times", [0, 1, 3])
-async def test_a_task_that_loses_cancellations_ends(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ending, "AGAIN", 0.01)
+async def test_a_task_that_loses_cancellations_ends(times: int) -> None:
     task = asyncio.get_running_loop().create_task(_deaf(times))
     await asyncio.sleep(0)
     async with asyncio.timeout(5):
-        await end(task)
+        await end(task, again=0.01)
     assert task.cancelled()
 
 

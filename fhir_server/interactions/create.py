@@ -31,10 +31,10 @@ async def create(
     criteria = None
     if if_none_exist is not None:
         criteria = await parse_criteria(server, caller, resource.type, if_none_exist, base)
-    values = early_values(server, resource)
+    early = early_values(server, resource)
     async with corridor(server, caller) as writing:
         existing = await find_one(writing.transaction, criteria) if criteria else None
         if existing is not None:
             return Outcome(200, existing)
-        record = await writing.put(resource, server.new_id(), None, method="POST", values=values)
+        record = await writing.put(resource, server.new_id(), None, method="POST", early=early)
     return Outcome(201, record, issues=(*warnings, *writing.issues))

@@ -16,9 +16,8 @@ from fhir_server.interactions.conditional import (
     require_match,
 )
 from fhir_server.interactions.context import Outcome, Server
-from fhir_server.interactions.write import Corridor, accept, corridor, early_values, require_id
+from fhir_server.interactions.write import Corridor, Early, accept, corridor, early_values, require_id
 from fhir_server.model.resource import Json, Resource
-from fhir_server.search.index import IndexValues
 from fhir_server.search.query import Query
 from fhir_server.security.caller import Caller
 
@@ -49,11 +48,11 @@ async def update(
         await parse_criteria(server, caller, resource.type, criteria, base) if criteria is not None else None
     )
     known = require_own_id(resource, id) if query is None else None
-    values = early_values(server, resource)
+    early = early_values(server, resource)
     async with corridor(server, caller, operation=operation, parameters=parameters) as writing:
         target = known or await _named_by(writing, query, resource.data)
         outcome = await put_current(
-            writing, resource, target, if_match=if_match, if_none_match=if_none_match, values=values
+            writing, resource, target, if_match=if_match, if_none_match=if_none_match, early=early
         )
     return msgspec.structs.replace(outcome, issues=(*warnings, *writing.issues))
 
@@ -78,17 +77,17 @@ async def put_current(
     if_match: str | None = None,
     if_none_match: str | None = None,
     method: str = "PUT",
-    values: IndexValues | None = None,
+    early: Early | None = None,
 ) -> Outcome:
     """Write ``resource`` over the current version of ``id`` in an open corridor, when the preconditions hold;
-    ``values`` as in ``Corridor.put``.
+    ``early`` as in ``Corridor.put``.
 
     200, or 201 when it was not here (never, or deleted). Raises PreconditionFailed and as ``Corridor.put``.
     """
     before = await writing.transaction.read(resource.type, id)
     version = await require_match(writing.server, writing.caller, if_match, before)
     require_absent(if_none_match, before)
-    record = await writing.put(resource, id, before, method=method, if_match=version, values=values)
+    record = await writing.put(resource, id, before, method=method, if_match=version, early=early)
     return Outcome(201 if before is None or before.deleted else 200, record)
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import orjson
 
@@ -76,10 +77,20 @@ def require_same_type(resource: Resource, type: str | None) -> None:
         )
 
 
-def early_values(server: Server, resource: Resource) -> IndexValues | None:
-    """The index values of ``resource``, made before the turn to write: while the disk takes what others wrote, there is
-    time for it. None when they depend on the id that it will have: contained resources are addressed by it."""
-    return None if "contained" in resource.data else server.extract(resource.data)
+class Early(NamedTuple):
+    """Index values made before the turn to write; good while the search parameters in force have this ``revision``."""
+
+    values: IndexValues
+    revision: int
+
+
+def early_values(server: Server, resource: Resource) -> Early | None:
+    """The index values of ``resource``, made while the disk takes what others write. None when they depend on what is
+    set in the turn, as on the id: contained resources are addressed by it."""
+    if "contained" in resource.data or server.extract.needs_address(resource.type):
+        return None
+    revision = server.parameters.revision
+    return Early(server.extract(resource.data), revision)
 
 
 @dataclass(slots=True)
@@ -111,9 +122,9 @@ class Corridor:
         method: str,
         if_match: int | None = None,
         cause: Change | None = None,
-        values: IndexValues | None = None,
+        early: Early | None = None,
     ) -> Record:
-        """Keep ``resource``, whose content has been accepted, as the version after ``before``; ``values`` are its
+        """Keep ``resource``, whose content has been accepted, as the version after ``before``; ``early`` are its
         index values, when they are known already.
 
         Runs its type's rules and writes what they add. Raises what they raise, and Unprocessable
@@ -126,9 +137,13 @@ class Corridor:
         await self._run_rules(resource.type, change)
         if change.replacement is not None:
             require_valid(self.server.validate(change.replacement.data))
-            kept, values = change.replacement.stamped(id, version, updated), None
+            kept, early = change.replacement.stamped(id, version, updated), None
         record = Record(kept.type, id, version, updated, method, kept.raw)
-        await self.transaction.put(record, values or self.server.extract(kept.data))
+        if early is not None and early.revision == self.server.parameters.revision:
+            values = early.values
+        else:
+            values = self.server.extract(kept.data)
+        await self.transaction.put(record, values)
         if "contained" in kept.data or (before is not None and MARK in before.content):
             await keep_contained(self.transaction, self.server.extract, record, before)
         if self.server.reference_check:

@@ -7,6 +7,7 @@ Source: FHIR R4 search.html.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from functools import lru_cache, partial
@@ -44,6 +45,10 @@ Json = dict[str, Any]
 Extract = Callable[[Json], IndexValues]
 References = Callable[[bytes], Sequence[tuple[ReferenceRow, int]]]
 _new: Any = tuple.__new__
+_ADDRESS = re.compile(
+    r"\b(id|versionId|lastUpdated|children|descendants|repeat)\b|\bmeta\b(?!\.(profile|tag|security|source)\b)"
+)
+"""What an expression says that may look at what is set when a resource is kept."""
 
 
 class Extractor:
@@ -65,6 +70,7 @@ class Extractor:
         self._texts = Texts(registry)
         self._compiled: dict[str, Extract] = {}
         self._following: dict[tuple[str, frozenset[int]], References] = {}
+        self._addressed: dict[str, bool] = {}
         self._recall = lru_cache(maxsize=MOST_READ)(call)
 
     def __call__(self, data: Json) -> IndexValues:
@@ -87,11 +93,23 @@ class Extractor:
             known = self._following[type, keys] = self._follow(type, keys)
         return known
 
+    def needs_address(self, type: str) -> bool:
+        """True when the rows of a ``type`` may depend on the id, the version or the time that it is kept with."""
+        self._renew()
+        known = self._addressed.get(type)
+        if known is None:
+            parameters = self.registry.parameters(type).values()
+            known = self._addressed[type] = any(
+                not each.column and _ADDRESS.search(each.expression) is not None for each in parameters
+            )
+        return known
+
     def _renew(self) -> None:
         """Forget what was compiled for parameters that have changed since."""
         if self._revision != self.registry.revision:
             self._compiled.clear()
             self._following.clear()
+            self._addressed.clear()
             self._revision = self.registry.revision
 
     def _follow(self, type: str, keys: frozenset[int]) -> References:

@@ -228,3 +228,31 @@ def test_content_that_a_custom_parameter_did_not_expect_is_kept_without_its_rows
     one, two = {"family": "张"}, {"family": "李"}
     assert [text for text, _, _ in texts(extract(patient(name=[one])), registry, "only")] == ["张"]
     assert texts(extract(patient(name=[one, two])), registry, "only") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "expression", "needs"),
+    [
+        ("string", "Patient.meta.versionId", True),
+        ("date", "Patient.meta.lastUpdated", True),
+        ("string", "Patient.id", True),
+        ("string", "Patient.descendants().ofType(string)", True),
+        ("token", "Patient.meta.tag", False),
+        ("string", "Patient.identifier.value", False),
+        ("string", "Patient.name.where(use = 'official').family", False),
+    ],
+)
+def test_what_may_look_at_the_id_the_version_or_the_time_is_known(
+    definitions: Definitions, kind: str, expression: str, needs: bool
+) -> None:
+    registry = Registry(definitions)
+    extract = Extractor(registry, definitions, ZONE)
+    assert not extract.needs_address("Patient")
+    registry.add(SearchParameterDefinition("urn:sp", "mine", ("Patient",), kind, expression))
+    assert extract.needs_address("Patient") is needs
+    assert not extract.needs_address("Observation")
+
+
+def test_no_parameter_of_r4_looks_at_the_id_the_version_or_the_time(definitions: Definitions) -> None:
+    extract = Extractor(Registry(definitions), definitions, ZONE)
+    assert [type for type in definitions.resource_types if extract.needs_address(type)] == []

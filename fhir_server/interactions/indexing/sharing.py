@@ -79,7 +79,7 @@ class Sharing:
                 await self._indexer.stirred()
                 await self._work()
         finally:
-            await end(looking)
+            await end(looking, again=1.0)
 
     async def _work(self) -> None:
         if not self._indexer.has_jobs:

@@ -55,7 +55,7 @@ class Feed:
     async def close(self) -> None:
         """Follow no more."""
         if self._following is not None:
-            await end(self._following)
+            await end(self._following, again=1.0)
 
     async def _follow(self) -> None:
         while True:

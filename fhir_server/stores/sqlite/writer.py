@@ -67,7 +67,12 @@ class Group:
         """Write what is pending. Raises sqlite3.Error, upon which the whole group is undone."""
         if self.pending is not None:
             pending, self.pending = self.pending, None
-            pending.write()
+            try:
+                pending.write()
+            except sqlite3.Error:
+                raise
+            except Exception as error:  # half of it is written: no member may be told that all went well
+                raise sqlite3.DataError(str(error)) from error
 
     def finish(self, error: sqlite3.Error | None) -> None:
         """Tell every member how the commit went."""
@@ -242,7 +247,11 @@ class Writer:
                     self._leave()
                     self.reset()
                     raise unavailable(error) from error
-            await asyncio.sleep(0.005)
+            try:
+                await asyncio.sleep(0.005)
+            except asyncio.CancelledError:
+                self._leave()
+                raise
 
     def _leave(self) -> None:
         if self._queue is not None:
