@@ -263,3 +263,13 @@ class Explaining(Protocol):
 
     async def explain(self, query: Query) -> tuple[Explanation, ...]:
         """How the first page of ``query`` is found, in each of its types. Values are not told, asked or kept."""
+
+
+async def put_alone(
+    transaction: Transaction, before: Record | None, type: str, id: str, content: bytes, now: int
+) -> None:
+    """Keep ``content`` as the only version of a record of the server's own, after ``before``; ``now`` in
+    microseconds."""
+    version, method = (before.version + 1, "PUT") if before else (1, "POST")
+    await transaction.put(Record(type, id, version, now, method, content), IndexValues())
+    await transaction.forget(type, id)

@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -22,6 +22,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from fhir_server.ending import end
 from fhir_server.settings import Settings
 
 READY: Final = "\x06"
@@ -114,14 +115,13 @@ class Supervisor:
             else:
                 print(text, flush=True)
 
-    async def _either(self, awaited: Awaitable[Any]) -> None:
+    async def _either(self, awaited: Coroutine[Any, Any, Any]) -> None:
         """Wait for ``awaited``, or for the end."""
-        waiting = {asyncio.ensure_future(awaited), asyncio.ensure_future(self._stopping.wait())}
+        loop = asyncio.get_running_loop()
+        waiting = {loop.create_task(awaited), loop.create_task(self._stopping.wait())}
         _, left = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for each in left:
-            each.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await each
+            await end(each)
 
 
 async def _end(process: Process) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from fhir_server.interactions.canonicals import fitting, urls_in
 from fhir_server.interactions.context import Server
 from fhir_server.interactions.pace import Pace
+from fhir_server.interactions.paging import all_pages
 from fhir_server.search.canonicals import URL
 from fhir_server.search.lookups import Identity, Wanted
 from fhir_server.search.parameters import SearchParameter
@@ -103,10 +104,7 @@ class Asking:
     async def _all(self, query: Query) -> AsyncIterator[Record]:
         """All pages of ``query``."""
         pace = Pace()
-        step: Query | None = replace(query, count=STEP)
-        while step is not None:
-            page = await self.reading.search(step)
+        async for page in all_pages(self.reading, replace(query, count=STEP)):
             for record in page.records:
                 yield record
                 await pace()
-            step = replace(step, cursor=page.next) if page.next else None

@@ -8,12 +8,12 @@ Source: FHIR R4 references.html#contained, search.html#contained.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Final
 
 import msgspec
 import orjson
 
+from fhir_server.interactions.paging import all_pages
 from fhir_server.model.resource import Json
 from fhir_server.search.contained import contained_id, contained_type, contained_values
 from fhir_server.search.index import IndexValues
@@ -99,13 +99,10 @@ async def keep_all_contained(store: Store, extract: Extract, types: Iterable[str
     """Keep what the resources of ``types`` contain, in a store of a time when it was not kept: how many contain any."""
     count = 0
     for type in types:
-        query: Query | None = Query(type, count=STEP)
-        while query is not None:
-            page = await store.search(query)
+        async for page in all_pages(store, Query(type, count=STEP)):
             containers = [record for record in page.records if contained_in(record)]
             async with store.transaction() as transaction:
                 for record in containers:
                     await keep_contained(transaction, extract, record, record)
             count += len(containers)
-            query = replace(query, cursor=page.next) if page.next else None
     return count

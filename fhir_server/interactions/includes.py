@@ -14,6 +14,7 @@ from fhir_server.errors import InvalidSearch
 from fhir_server.interactions.canonicals import fitting, pointing_by_url, urls_in, wanted_by
 from fhir_server.interactions.context import Server
 from fhir_server.interactions.pace import Pace
+from fhir_server.interactions.paging import all_pages
 from fhir_server.interactions.visible import may_read, visible
 from fhir_server.search.canonicals import is_canonical
 from fhir_server.search.index import ReferenceRow
@@ -44,7 +45,7 @@ async def included(
     Raises InvalidSearch when that is more than MOST resources.
     """
     search = _Inclusion(server, caller, reading)
-    search.known.update(map(_write_of, matches))
+    search.known.update(map(write_of, matches))
     found: list[Record] = []
     asked, new = includes, [*matches]
     while new and asked:
@@ -89,8 +90,8 @@ class _Inclusion:
 
     def _add(self, new: list[Record], records: Iterable[Record]) -> None:
         for record in records:
-            if _write_of(record) not in self.known:
-                self.known.add(_write_of(record))
+            if write_of(record) not in self.known:
+                self.known.add(write_of(record))
                 new.append(record)
 
     # ── forward ───────────────────────────────────────────────────────────────
@@ -186,17 +187,17 @@ class _Inclusion:
         """All pages of the resources of ``type`` for which ``criterion`` holds."""
         if not may_read(self._caller, type):
             return []
-        query: Query | None = Query(type, (criterion,), count=STEP)
+        query = narrow(Query(type, (criterion,), count=STEP), self._caller)
         found: list[Record] = []
-        while query is not None and len(found) <= MOST:
-            page = await self._reading.search(narrow(query, self._caller))
+        async for page in all_pages(self._reading, query):
             found += page.records
-            query = _following(query, page.next)
             await self._pace()
+            if len(found) > MOST:
+                break
         return found
 
 
-def _write_of(record: Record) -> Hashable:
+def write_of(record: Record) -> Hashable:
     """What tells this version from all others: the number of its write, when it is kept already."""
     return record.sequence or (record.type, record.id, record.version)
 
@@ -206,7 +207,3 @@ def _by_type(includes: Iterable[Include]) -> dict[str, list[Include]]:
     for include in includes:
         found[include.type].append(include)
     return found
-
-
-def _following(query: Query, cursor: str | None) -> Query | None:
-    return Query(query.type, query.clauses, count=query.count, cursor=cursor) if cursor else None

@@ -13,8 +13,7 @@ from typing import Final
 import msgspec
 
 from fhir_server.errors import Conflict
-from fhir_server.search.index import IndexValues
-from fhir_server.store import Record, Store, Transaction
+from fhir_server.store import Record, Store, Transaction, put_alone
 
 TYPE: Final = "_Lease"
 LASTS: Final = 10_000_000
@@ -48,42 +47,34 @@ class Lease:
     async def take(self) -> bool:
         """Take or renew it; False when another one has it."""
         async with self._store.transaction() as transaction:
-            held = await self._read(transaction)
+            record, held = await self._read(transaction)
             if held is not None and held.owner != self._owner and held.until > self._moment():
                 return False
-            await self._write(transaction, self._moment() + LASTS)
+            await self._write(transaction, record, self._moment() + LASTS)
         return True
 
     async def require(self, transaction: Transaction) -> None:
         """Go on only as the owner; renews the lease when it is time. Raises LeaseLost when another one has it."""
-        held = await self._read(transaction)
+        record, held = await self._read(transaction)
         if held is None or held.owner != self._owner:
             raise LeaseLost("another server does this work now")
         if held.until - self._moment() < LASTS - RENEWED_AFTER:
-            await self._write(transaction, self._moment() + LASTS)
+            await self._write(transaction, record, self._moment() + LASTS)
 
     async def give_up(self) -> None:
         """Let another one have it at once."""
         async with self._store.transaction() as transaction:
-            held = await self._read(transaction)
+            record, held = await self._read(transaction)
             if held is not None and held.owner == self._owner:
-                await self._write(transaction, 0)
+                await self._write(transaction, record, 0)
 
-    async def _read(self, transaction: Transaction) -> _Held | None:
+    async def _read(self, transaction: Transaction) -> tuple[Record | None, _Held | None]:
         record = await transaction.read(TYPE, self._name)
-        return None if record is None else _decoder.decode(record.content)
+        return record, None if record is None else _decoder.decode(record.content)
 
-    async def _write(self, transaction: Transaction, until: int) -> None:
+    async def _write(self, transaction: Transaction, before: Record | None, until: int) -> None:
         content = msgspec.json.encode(_Held(self._owner, until))
-        await replace(transaction, TYPE, self._name, content, self._moment())
+        await put_alone(transaction, before, TYPE, self._name, content, self._moment())
 
     def _moment(self) -> int:
         return round(self._now().timestamp() * 1_000_000)
-
-
-async def replace(transaction: Transaction, type: str, id: str, content: bytes, now: int) -> None:
-    """Keep ``content`` as the only version of an internal record; ``now`` in microseconds."""
-    before = await transaction.read(type, id)
-    version, method = (before.version + 1, "PUT") if before else (1, "POST")
-    await transaction.put(Record(type, id, version, now, method, content), IndexValues())
-    await transaction.forget(type, id)

@@ -7,7 +7,6 @@ Source: FHIR R4 search.html#token (:in, :above, :below), search.html#recursive.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -17,6 +16,7 @@ import orjson
 from fhir_server.errors import InvalidSearch
 from fhir_server.interactions.canonical_relations import Asking
 from fhir_server.interactions.context import Server
+from fhir_server.interactions.paging import all_pages
 from fhir_server.search.compartments import Compartment
 from fhir_server.search.lookups import LARGEST_FAMILY, PARTS, Lookups, NotFetched, Wanted
 from fhir_server.search.query import Clause, Query, ReferenceValue, UriValue, parse_query
@@ -142,11 +142,11 @@ async def _above(server: Server, reading: Reading, type: str, id: str) -> Sequen
 
 
 async def _all(reading: Reading, query: Query) -> list[Record]:
-    page = await reading.search(query)
-    records = list(page.records)
-    while page.next is not None and len(records) <= LARGEST_FAMILY:
-        page = await reading.search(replace(query, cursor=page.next))
+    records: list[Record] = []
+    async for page in all_pages(reading, query):
         records += page.records
+        if len(records) > LARGEST_FAMILY:
+            break
     return records
 
 

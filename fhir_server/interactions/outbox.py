@@ -22,8 +22,8 @@ from typing import Final
 
 import msgspec
 
-from fhir_server.interactions.lease import Lease, replace
-from fhir_server.store import Reading, Record, Store, Transaction
+from fhir_server.interactions.lease import Lease
+from fhir_server.store import Record, Store, Transaction, put_alone
 
 TYPE: Final = "_Reader"
 INTERNAL: Final = "_"
@@ -62,7 +62,7 @@ class Outbox:
         """The next writes, in their order; none when there were none in so many ``seconds``."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        after = max(await self._place(self._store), self._nothing_up_to)
+        after = max(_place(await self._store.read(TYPE, self._name)), self._nothing_up_to)
         while True:
             reached = await self._store.wait(after, max(0.0, deadline - loop.time()))
             if reached <= after:
@@ -80,10 +80,12 @@ class Outbox:
         Raises LeaseLost when another server reads now; then nothing of the transaction may be kept.
         """
         await self._lease.require(transaction)
-        if sequence > await self._place(transaction):
+        before = await transaction.read(TYPE, self._name)
+        if sequence > _place(before):
             moment = round(self._now().timestamp() * 1_000_000)
-            await replace(transaction, TYPE, self._name, msgspec.json.encode(_Place(sequence)), moment)
+            content = msgspec.json.encode(_Place(sequence))
+            await put_alone(transaction, before, TYPE, self._name, content, moment)
 
-    async def _place(self, reading: Reading) -> int:
-        record = await reading.read(TYPE, self._name)
-        return 0 if record is None else _decoder.decode(record.content).sequence
+
+def _place(record: Record | None) -> int:
+    return 0 if record is None else _decoder.decode(record.content).sequence

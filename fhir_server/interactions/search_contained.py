@@ -18,7 +18,8 @@ from fhir_server.errors import Forbidden
 from fhir_server.interactions.bundles import hit_entries
 from fhir_server.interactions.contained import contained_in, container_of
 from fhir_server.interactions.context import Server
-from fhir_server.interactions.includes import included
+from fhir_server.interactions.includes import included, write_of
+from fhir_server.interactions.paging import all_pages
 from fhir_server.interactions.subset import subset
 from fhir_server.interactions.visible import is_narrowed
 from fhir_server.search.contained import among_contained, inside_key, is_contained, plain_type
@@ -98,20 +99,13 @@ async def _along(server: Server, caller: Caller, query: Query, shown: Sequence[R
     whole = [record for record in shown if not is_contained(record.type)]
     meant = [msgspec.structs.replace(hit, type=plain_type(hit.type)) for hit in hits]
     found = [*await included(server, caller, server.store, query.includes, [*whole, *meant])]
-    known = {(record.type, record.id, record.version) for record in (*whole, *found)}
-    containers = [
-        each
-        for each in await _referring(server, query.includes, hits)
-        if (each.type, each.id, each.version) not in known
-    ]
+    known = {write_of(record) for record in (*whole, *found)}
+    referring = await _referring(server, query.includes, hits)
+    containers = [record for record in referring if write_of(record) not in known]
     further = [include for include in query.includes if include.iterate]
-    known |= {(record.type, record.id, record.version) for record in containers}
+    known |= set(map(write_of, containers))
     more = await included(server, caller, server.store, further, containers) if further and containers else ()
-    return [
-        *found,
-        *containers,
-        *(each for each in more if (each.type, each.id, each.version) not in known),
-    ]
+    return [*found, *containers, *(record for record in more if write_of(record) not in known)]
 
 
 async def _hits_within(reading: Reading, query: Query, container: Record) -> list[Record]:
@@ -196,9 +190,7 @@ def _only(part: Query, ids: Sequence[str]) -> Query:
 
 async def _count_containers(reading: Reading, query: Query) -> int:
     shown: set[Key] = set()
-    step: Query | None = replace(query, count=STEP, cursor=None, total="none", summary=None)
-    while step is not None:
-        page = await reading.search(step)
+    whole = replace(query, count=STEP, cursor=None, total="none", summary=None)
+    async for page in all_pages(reading, whole):
         shown.update(map(_shown_for, page.records))
-        step = replace(step, cursor=page.next) if page.next else None
     return len(shown)

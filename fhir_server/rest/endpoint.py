@@ -37,9 +37,6 @@ SLOW = 1.0
 """Requests that take longer (seconds) are logged at ``info`` even when they succeed."""
 _HOST_CHARACTERS = (ascii_letters + digits + "-.:[]").encode()
 MOST_BASES = 256
-SHORT = 64
-MOST_SHORT = 512
-"""How many paths of at most SHORT bytes are remembered with their rows; R4 has 146 types."""
 
 
 class Endpoint:
@@ -64,7 +61,9 @@ class Endpoint:
         self._max_body = max_body
         self._routes = table()
         self._types = server.definitions.resource_types
-        self._short: dict[bytes, tuple[list[str], Mapping[str, Route]]] = {}
+        self._of_types: dict[bytes, tuple[list[str], Mapping[str, Route]]] = {}
+        for path in [f"{PREFIX}/{type}".encode() for type in self._types]:
+            self._of_types[path] = self._find(path)
         self._bases: dict[tuple[str, bytes], str] = {}
         self._request_ids = RequestIds()
         self._log = structlog.get_logger("fhir_server.rest").bind()
@@ -129,18 +128,10 @@ class Endpoint:
         return route.reply(request, await route.call(request))
 
     def _find(self, path: bytes) -> tuple[list[str], Mapping[str, Route]]:
-        """The segments after ``/fhir`` and the rows that they lead to. Few paths are as short as that of a type, and
-        those are asked for again and again."""
-        if path.count(b"/") > 2 or len(path) > SHORT:
-            return self._looked_up(path)
-        known = self._short.get(path)
-        if known is None:
-            known = self._looked_up(path)
-            if known[1] and len(self._short) < MOST_SHORT:
-                self._short[path] = known
-        return known
-
-    def _looked_up(self, path: bytes) -> tuple[list[str], Mapping[str, Route]]:
+        """The segments after ``/fhir`` and the rows that they lead to."""
+        known = self._of_types.get(path)
+        if known is not None:
+            return known
         segments = split_path(path)[1:]
         return segments, self._routes.get(shape_of(segments), {})
 

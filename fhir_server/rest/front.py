@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from fhir_server.errors import Throttled
+from fhir_server.errors import FhirError, Throttled
 from fhir_server.rest.bugs import log_bug
 from fhir_server.rest.reply import NOSNIFF, reply_error
 from fhir_server.rest.request_id import RequestIds
@@ -60,11 +60,16 @@ class Front:
         error = Throttled(
             f"{MOST_UNDER_WAY:,} requests are under way already: send again", headers={"Retry-After": "1"}
         )
-        status, headers, body = reply_error(error)
-        request_id = self._request_ids(dict(scope["headers"]).get(b"x-request-id"))
-        headers.append((b"x-request-id", request_id.encode()))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        await send_refusal(self._request_ids, error, scope, send)
+
+
+async def send_refusal(request_ids: RequestIds, error: FhirError, scope: Scope, send: Send) -> None:
+    """Answer a request that nobody looks at any further."""
+    status, headers, body = reply_error(error)
+    request_id = request_ids(dict(scope["headers"]).get(b"x-request-id"))
+    headers.append((b"x-request-id", request_id.encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 def _with_headers(send: Send, request_id: str) -> Send:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fhir_server.errors import StoreUnavailable
-from fhir_server.rest.front import Asgi, Front, Receive, Scope, Send
+from fhir_server.rest.front import Asgi, Front, Receive, Scope, Send, send_refusal
 from fhir_server.rest.metrics import RequestMetrics
-from fhir_server.rest.reply import reply_error
 from fhir_server.rest.request_id import RequestIds
 from fhir_server.rest.site import build_site
 from fhir_server.store import Commits
@@ -30,11 +29,7 @@ class Waiting:
         await (self._site if scope["path"] in OPEN else self._refuse)(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        status, headers, body = reply_error(self.away)
-        request_id = self._request_ids(dict(scope["headers"]).get(b"x-request-id"))
-        headers.append((b"x-request-id", request_id.encode()))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        await send_refusal(self._request_ids, self.away, scope, send)
 
     async def _check(self) -> None:
         raise self.away

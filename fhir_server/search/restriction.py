@@ -27,12 +27,13 @@ def restricted(query: Query, restriction: Restriction) -> Query:
         return query if all(map(is_, parts, query.parts)) else replace(query, parts=parts)
     own = restriction(query.type)
     clauses = query.clauses
-    if _PLAIN.issuperset(map(type, clauses)):
-        return query if own is None else replace(query, clauses=(*clauses, own))
-    clauses = tuple([_inside(criterion, restriction) for criterion in clauses])
+    is_plain = _PLAIN.issuperset(map(type, clauses))
+    if not is_plain:
+        clauses = tuple([_inside(criterion, restriction) for criterion in clauses])
     if own is not None:
         return replace(query, clauses=(*clauses, own))
-    return query if all(map(is_, clauses, query.clauses)) else replace(query, clauses=clauses)
+    same = is_plain or all(map(is_, clauses, query.clauses))
+    return query if same else replace(query, clauses=clauses)
 
 
 def _inside(criterion: Criterion, restriction: Restriction) -> Criterion:

@@ -17,10 +17,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from fhir_server.errors import FhirError
-from fhir_server.search.index import IndexValues
 from fhir_server.security.clients import can_be_client, current_client
 from fhir_server.security.throttle import Backoff, require_over, wait_after
-from fhir_server.store import Record, Store
+from fhir_server.store import Record, Store, put_alone
 
 TYPE: Final = "_Failures"
 MOST_ADDRESSES: Final = 100
@@ -103,19 +102,14 @@ class SharedBackoff:
             if changed is not None:
                 tallies[attempt.address] = changed
             kept = self._kept(tallies)
-            await transaction.put(self._record(attempt.client, before, kept), IndexValues())
-            await transaction.forget(TYPE, attempt.client)
+            content, moment = msgspec.json.encode(kept), round(self._moment() * 1_000_000)
+            await put_alone(transaction, before, TYPE, attempt.client, content, moment)
 
     def _kept(self, tallies: _Tallies) -> _Tallies:
         """Those that still count, the latest MOST_ADDRESSES."""
         oldest = self._moment() - FORGOTTEN_AFTER
         fresh = {address: tally for address, tally in tallies.items() if tally.until > oldest}
         return dict(list(fresh.items())[-MOST_ADDRESSES:])
-
-    def _record(self, client: str, before: Record | None, tallies: _Tallies) -> Record:
-        version, method = (before.version + 1, "PUT") if before else (1, "POST")
-        updated = round(self._moment() * 1_000_000)
-        return Record(TYPE, client, version, updated, method, msgspec.json.encode(tallies))
 
     def _moment(self) -> float:
         return self._now().timestamp()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 import orjson
@@ -11,6 +10,7 @@ import structlog
 
 from fhir_server.definitions.packages import search_parameter
 from fhir_server.definitions.types import SearchParameterDefinition
+from fhir_server.interactions.paging import all_pages
 from fhir_server.model.resource import Json
 from fhir_server.search.custom import faults, is_in_force
 from fhir_server.search.query import Query
@@ -42,11 +42,8 @@ async def read_in_force(reading: Reading, registry: Registry) -> list[SearchPara
 async def read_stored(reading: Reading) -> dict[str, Json]:
     """All SearchParameters of the store by id, drafts among them."""
     found: dict[str, Json] = {}
-    query: Query | None = Query(TYPE, count=1000)
-    while query is not None:
-        page = await reading.search(query)
+    async for page in all_pages(reading, Query(TYPE, count=1000)):
         found.update((record.id, orjson.loads(record.content)) for record in page.records)
-        query = replace(query, cursor=page.next) if page.next else None
     return found
 
 

@@ -7,12 +7,13 @@ is in force and not complete is to be built, what is complete and not in force i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 import orjson
 
+from fhir_server.interactions.paging import all_pages
 from fhir_server.search.index import IndexValues
 from fhir_server.search.query import Query
 from fhir_server.search.unfinished import Progress
@@ -113,11 +114,8 @@ _arms: Final = msgspec.json.Decoder(dict[str, frozenset[int]])
 async def read_jobs(reading: Reading) -> list[Job]:
     """All jobs, the oldest first."""
     jobs: list[Job] = []
-    query: Query | None = Query(TYPE, count=100)
-    while query is not None:
-        page = await reading.search(query)
+    async for page in all_pages(reading, Query(TYPE, count=100)):
         jobs += [_from_record(record) for record in page.records]
-        query = replace(query, cursor=page.next) if page.next else None
     return sorted(jobs, key=lambda job: (job.requested, job.id))
 
 

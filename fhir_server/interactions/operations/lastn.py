@@ -19,6 +19,7 @@ from fhir_server.interactions.context import Invocation, Operation, Outcome, Ser
 from fhir_server.interactions.lookups import parse_search
 from fhir_server.interactions.operations.definition import definition, giving, operations_of, taking
 from fhir_server.interactions.pace import Pace
+from fhir_server.interactions.paging import all_pages
 from fhir_server.interactions.parameters import read_inputs
 from fhir_server.interactions.subset import subset
 from fhir_server.model.bundle import make_searchset
@@ -136,9 +137,7 @@ async def _grouped(server: Server, query: Query, most: int) -> Iterable[Group]:
     """Everything that matches, by code; of a group no more is kept than can be among its last."""
     groups: dict[tuple[str, str], Group] = {}
     pace = Pace()
-    cursor: str | None = None
-    while True:
-        page = await server.store.search(replace(query, cursor=cursor))
+    async for page in all_pages(server.store, query):
         for record in page.records:
             data = orjson.loads(record.content)
             group = _joined(groups, frozenset(_labels(data.get("code", {}))))
@@ -146,9 +145,7 @@ async def _grouped(server: Server, query: Query, most: int) -> Iterable[Group]:
             if len(group.items) > 2 * most + STEP:
                 group.items = group.last(most)
             await pace()
-        cursor = page.next
-        if cursor is None:
-            return {id(group): group for group in groups.values()}.values()
+    return {id(group): group for group in groups.values()}.values()
 
 
 def _joined(groups: dict[tuple[str, str], Group], labels: Labels) -> Group:

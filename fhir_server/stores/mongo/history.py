@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from fhir_server.store import Page
+from fhir_server.stores.blobs import Blobs
 from fhir_server.stores.cursor import Before, read_cursor, write_cursor
 from fhir_server.stores.mongo.connection import Document
-from fhir_server.stores.mongo.reader import RECORD
+from fhir_server.stores.mongo.reader import RECORD, Reader
 from fhir_server.stores.mongo.view import View
 
 Filter = dict[str, Any]
@@ -79,6 +81,14 @@ async def history_page(view: View, scope: Scope, count: int, cursor: str | None,
         return Cut(rows[:count], None, before.total)
     following = Before(before.sequence, before.total, _sequence(rows[count - 1]))
     return Cut(rows[:count], write_cursor(scope.context, following), before.total)
+
+
+async def read_history(
+    view: View, blobs: Blobs, scope: Scope, count: int, cursor: str | None, *, total: bool
+) -> Page:
+    """See ``store.Reading.history``."""
+    cut = await history_page(view, scope, count, cursor, total=total)
+    return Page(tuple(Reader(view, blobs).records(cut.rows)), cut.next, cut.total)
 
 
 async def reached(view: View) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from fhir_server.search.query import Query
 from fhir_server.search.unfinished import Unfinished
 from fhir_server.store import Page, Record, Referring
 from fhir_server.stores.blobs import Blobs
-from fhir_server.stores.mongo.history import Scope, history_page
+from fhir_server.stores.mongo.history import Scope, read_history
 from fhir_server.stores.mongo.reader import Reader
 from fhir_server.stores.mongo.search import Searches
 from fhir_server.stores.mongo.view import View
@@ -20,6 +20,7 @@ class Seen:
     def __init__(self, view: View, searches: Searches, blobs: Blobs, unfinished: Unfinished) -> None:
         self._view = view
         self._searches = searches
+        self._blobs = blobs
         self._reader = Reader(view, blobs)
         self._unfinished = unfinished
 
@@ -57,8 +58,8 @@ class Seen:
         total: bool = True,
     ) -> Page:
         """See ``store.Reading.history``."""
-        cut = await history_page(self._view, Scope(type, id, since, at), count, cursor, total=total)
-        return Page(tuple(self._reader.records(cut.rows)), cut.next, cut.total)
+        scope = Scope(type, id, since, at)
+        return await read_history(self._view, self._blobs, scope, count, cursor, total=total)
 
     async def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None = None) -> Referring:
         """See ``store.Reading.referring``."""

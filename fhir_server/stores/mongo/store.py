@@ -24,7 +24,7 @@ from fhir_server.stores.mongo.explain import explain
 from fhir_server.stores.mongo.faults import cannot_open, unavailable
 from fhir_server.stores.mongo.feed import Feed
 from fhir_server.stores.mongo.fulltext import behind
-from fhir_server.stores.mongo.history import Scope, history_page, reached, read_changes
+from fhir_server.stores.mongo.history import Scope, reached, read_changes, read_history
 from fhir_server.stores.mongo.reader import Reader
 from fhir_server.stores.mongo.rebuild import rebuild
 from fhir_server.stores.mongo.search import Searches
@@ -196,8 +196,8 @@ class MongoStore:
         total: bool = True,
     ) -> Page:
         """See ``store.Reading.history``."""
-        cut = await history_page(self._view, Scope(type, id, since, at), count, cursor, total=total)
-        return Page(tuple(self._reader.records(cut.rows)), cut.next, cut.total)
+        scope = Scope(type, id, since, at)
+        return await read_history(self._view, self._blobs, scope, count, cursor, total=total)
 
     async def explain(self, query: Query) -> tuple[Explanation, ...]:
         """See ``store.Explaining.explain``."""

@@ -21,7 +21,7 @@ from fhir_server.stores.mongo.erase import erase, forget
 from fhir_server.stores.mongo.faults import unavailable
 from fhir_server.stores.mongo.fulltext import behind, index_writes
 from fhir_server.stores.mongo.group import Group, Member
-from fhir_server.stores.mongo.history import Scope, history_page
+from fhir_server.stores.mongo.history import Scope, read_history
 from fhir_server.stores.mongo.reader import Reader
 from fhir_server.stores.mongo.rebuild import index_some, unindex_some
 from fhir_server.stores.mongo.search import Searches
@@ -112,8 +112,7 @@ class MongoTransaction:
     ) -> Page:
         """See ``store.Reading.history``."""
         scope = Scope(type, id, since, at)
-        cut = await self.ask(lambda view: history_page(view, scope, count, cursor, total=total))
-        return Page(tuple(Reader(self._group.view, self._blobs).records(cut.rows)), cut.next, cut.total)
+        return await self.ask(lambda view: read_history(view, self._blobs, scope, count, cursor, total=total))
 
     async def referring(self, queries: Sequence[Query], moment: tuple[int, int] | None = None) -> Referring:
         """See ``store.Reading.referring``."""
